@@ -1,0 +1,104 @@
+# Everything happens inside this checkout: tools in .tools, the environment in .venv, caches in .cache.
+# Needs Python 3.11 or later with pip, and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+ROOT := $(CURDIR)
+UV := $(ROOT)/.tools/bin/uv
+BIN := $(ROOT)/.venv/bin
+STAMP := .venv/.installed
+
+export UV_CACHE_DIR ?= $(ROOT)/.cache/uv
+export UV_PYTHON_DOWNLOADS := never
+export RUFF_CACHE_DIR := $(ROOT)/.cache/ruff
+export MYPY_CACHE_DIR := $(ROOT)/.cache/mypy
+# Compiled once at installation; without it, each of the many Airflow processes would compile for itself.
+unexport PYTHONDONTWRITEBYTECODE
+unexport PYTHONPATH
+
+EXTRAS := --extra s3 --extra media --extra simulator --group dev
+
+.PHONY: help
+help:  ## List the commands.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 20
+
+# ── Environment ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: setup
+setup: $(STAMP)  ## Build the environment in .venv.
+
+$(UV):
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location --root-user-action=ignore \
+		--no-cache-dir --target .tools --require-hashes --requirement constraints/uv.txt
+
+$(STAMP): $(UV) constraints/dev.txt pyproject.toml
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode --requirement constraints/dev.txt
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+.PHONY: constraints
+constraints: $(UV)  ## Compile the pinned environment anew.
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make constraints" --upgrade $(EXTRAS) pyproject.toml --output-file constraints/dev.txt
+	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
+		--no-emit-find-links --custom-compile-command "make constraints" --upgrade - --output-file constraints/uv.txt
+
+# ── Try it ───────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: demo
+demo: setup  ## Run the example DAG on real Airflow against the simulator; ends with an MP4.
+	$(BIN)/python scripts/demo.py
+
+.PHONY: standalone
+standalone: setup  ## Start Airflow with everything in place; open the UI and press play. Ctrl-C ends it.
+	$(BIN)/python scripts/standalone.py
+
+# ── Check it ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: test
+test: setup  ## Run the whole test suite.
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint types layers docs  ## Lint, types, layers, docs.
+
+.PHONY: lint
+lint: setup  ## ruff: rules and format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+.PHONY: format
+format: setup  ## Let ruff write.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: types
+types: setup  ## mypy, strict.
+	$(BIN)/mypy
+
+.PHONY: layers
+layers: setup  ## import-linter: who may import whom.
+	$(BIN)/lint-imports --cache-dir .cache/import_linter
+
+.PHONY: docs
+docs: setup  ## Build the documentation into docs/_build/html; warnings are errors.
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+
+.PHONY: coverage
+coverage: setup  ## The test suite with branch coverage.
+	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
+	$(BIN)/coverage report
+
+# ── Measure it ───────────────────────────────────────────────────────────────────────────────────────────────────────
+
+.PHONY: bench-import
+bench-import: setup  ## What importing the operators costs, next to other providers.
+	$(BIN)/python benchmarks/bench_import.py
+
+.PHONY: clean
+clean:  ## Remove everything that the commands above made.
+	rm -rf .venv .tools .cache .demo .standalone build dist docs/_build
