@@ -1,0 +1,1 @@
+"""OpenRouter's video generation API, sync and async on httpx. Knows nothing of Airflow."""
