@@ -1,0 +1,124 @@
+"""What Airflow reads when it discovers providers. It runs in every Airflow process, so it imports nothing."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # mypy takes this for typing.TYPE_CHECKING; nothing is imported to say so
+if TYPE_CHECKING:
+    from typing import Any
+
+_INTEGRATION = "OpenRouter Video"
+
+
+def _modules(*names: str) -> list[dict[str, Any]]:
+    return [
+        {
+            "integration-name": _INTEGRATION,
+            "python-modules": [f"airflow_provider_orvideo.{name}" for name in names],
+        }
+    ]
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description in the shape of Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-orvideo",
+        "name": _INTEGRATION,
+        "description": "Videos from OpenRouter's asynchronous API: paid once, landed whole, waited for free.",
+        "integrations": [
+            {
+                "integration-name": _INTEGRATION,
+                "external-doc-url": "https://openrouter.ai/docs",
+                "tags": ["service", "ai", "video"],
+            }
+        ],
+        "operators": _modules("operators.submit", "operators.download"),
+        "hooks": _modules("hooks.orvideo"),
+        "triggers": _modules("triggers.job"),
+        "extra-links": [
+            "airflow_provider_orvideo.links.OpenRouterLink",
+            "airflow_provider_orvideo.links.VideoLink",
+        ],
+        "connection-types": [
+            {
+                "connection-type": "orvideo",
+                "hook-class-name": "airflow_provider_orvideo.hooks.orvideo.OrVideoHook",
+                "hook-name": _INTEGRATION,
+                "ui-field-behaviour": {
+                    "hidden-fields": ["login", "port", "schema"],
+                    "relabeling": {"password": "API key", "host": "Base URL"},
+                    "placeholders": {
+                        "password": "sk-or-…",
+                        "host": "https://openrouter.ai/api/v1",
+                    },
+                },
+                "conn-fields": {
+                    "http_referer": {
+                        "label": "HTTP-Referer",
+                        "description": "Your site, for attribution on OpenRouter. Optional.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "title": {
+                        "label": "Application title",
+                        "description": "Your application's name, for attribution (X-OpenRouter-Title). Optional.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "categories": {
+                        "label": "Categories",
+                        "description": "At most two, comma separated, for example video-gen. Optional.",
+                        "schema": {"type": ["string", "null"]},
+                    },
+                    "connect_timeout": {
+                        "label": "Connect timeout (s)",
+                        "description": "Seconds to reach the server. Default 10.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1},
+                    },
+                    "read_timeout": {
+                        "label": "Read timeout (s)",
+                        "description": "Seconds between two pieces of the answer to a read or download. Default 30.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1},
+                    },
+                    "submit_timeout": {
+                        "label": "Submit timeout (s)",
+                        "description": "Seconds to wait for the answer to the paid submit. Giving up early leaves open "
+                        "whether a job was made, so keep it generous. Default 120.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1},
+                    },
+                    "proxy": {
+                        "label": "Proxy URL",
+                        "description": "HTTP proxy, with credentials if it needs any. Default: the environment's.",
+                        "schema": {"type": ["string", "null"], "format": "password"},
+                    },
+                    "allow_insecure_http": {
+                        "label": "Allow plain http",
+                        "description": "Let the API key travel unencrypted to a base URL that is not this machine.",
+                        "schema": {"type": ["boolean", "null"], "default": False},
+                    },
+                },
+            }
+        ],
+        "config": {
+            "orvideo": {
+                "description": "Settings of the OpenRouter Video provider.",
+                "options": {
+                    "spool_dir": {
+                        "description": "Folder on the worker in which a download lies until it is verified. "
+                        "Empty: the system's folder for temporary files. It needs room for one video at a time.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/var/spool/orvideo",
+                        "default": "",
+                    },
+                    "resume_grace": {
+                        "description": "Seconds between a deferral and the first look at the job. A task that resumes "
+                        "within a few seconds of its deferral can be marked failed by Airflow's scheduler, which still "
+                        "has the end of the first part to process (apache/airflow issues 66374 and 72716). Videos take "
+                        "longer than this anyway. 0 for tests that run without a scheduler.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "0",
+                        "default": "10",
+                    },
+                },
+            }
+        },
+    }

@@ -1,0 +1,167 @@
+"""The hook: an Airflow connection in, the API's operations out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseHook
+
+from airflow_provider_orvideo.api.client import AsyncVideoClient, VideoClient
+from airflow_provider_orvideo.api.retry import NO_RETRY
+from airflow_provider_orvideo.exceptions import AuthenticationError, NotSentError, OrVideoError, ReadInterruptedError
+from airflow_provider_orvideo.get_provider_info import get_provider_info
+from airflow_provider_orvideo.hooks.connection import config_from_connection
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+    from typing import Self
+
+    from airflow_provider_orvideo.api.calls import ContentHead
+    from airflow_provider_orvideo.api.config import ClientConfig
+    from airflow_provider_orvideo.api.schema import GenerationRecord, KeyInfo, VideoJob, VideoModel, VideoRequest
+
+
+def _connection_type() -> dict[str, Any]:
+    """Return the form as provider info declares it, so that there is one place to change it."""
+    declared: dict[str, Any] = get_provider_info()["connection-types"][0]
+    return declared
+
+
+class OrVideoHook(BaseHook):
+    """OpenRouter's video API with the key, base URL and settings of an Airflow connection.
+
+    The connection is looked up at the first call, never in the constructor. Use the hook in a ``with`` block, or call
+    `close`, to give its connections back.
+
+    Args:
+        orvideo_conn_id: id of a connection of type ``orvideo``: password is the API key; host is the base URL
+            (default ``https://openrouter.ai/api/v1``); see the connection's form for the rest.
+
+    Raises:
+        ConfigurationError: at the first call, where the connection cannot work.
+    """
+
+    conn_name_attr = "orvideo_conn_id"
+    default_conn_name = "orvideo_default"
+    conn_type = "orvideo"
+    hook_name = "OpenRouter Video"
+
+    def __init__(self, orvideo_conn_id: str = default_conn_name, **kwargs: Any) -> None:  # noqa: ANN401 - BaseHook's own
+        super().__init__(**kwargs)
+        self.orvideo_conn_id = orvideo_conn_id
+        self._client: VideoClient | None = None
+
+    def __enter__(self) -> Self:
+        """Enter a block that closes the client at its end."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the client."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the client's connections; the hook may be used again."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    # ── Clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def get_config(self) -> ClientConfig:
+        """Look the connection up and return the client's settings. Blocks: for workers."""
+        return config_from_connection(self.get_connection(self.orvideo_conn_id))
+
+    async def aget_config(self) -> ClientConfig:
+        """Look the connection up without blocking the event loop: for triggers."""
+        return config_from_connection(await self.aget_connection(self.orvideo_conn_id))
+
+    def get_conn(self) -> VideoClient:
+        """Return the blocking client, made at the first call."""
+        if self._client is None:
+            self._client = VideoClient(self.get_config())
+        return self._client
+
+    async def aget_conn(self) -> AsyncVideoClient:
+        """Return a new asynchronous client, which the caller closes."""
+        return AsyncVideoClient(await self.aget_config())
+
+    # ── The API's operations, under its own names ────────────────────────────────────────────────────────────────────
+
+    def generate(self, request: VideoRequest) -> VideoJob:
+        """Order one video. This costs money and keeps no record; operators go through the ledger instead.
+
+        See `VideoClient.generate` for the errors.
+        """
+        return self.get_conn().generate(request)
+
+    def get_generation(self, job_id: str) -> VideoJob:
+        """Read a job's status."""
+        return self.get_conn().get_generation(job_id)
+
+    def get_video_content(
+        self, job_id: str, index: int = 0
+    ) -> AbstractContextManager[tuple[ContentHead, Iterator[bytes]]]:
+        """Open one output of a completed job as a stream; see `VideoClient.get_video_content`."""
+        return self.get_conn().get_video_content(job_id, index)
+
+    def list_videos_models(self) -> tuple[VideoModel, ...]:
+        """Read the catalogue of video models."""
+        return self.get_conn().list_videos_models()
+
+    def get_current_key(self) -> KeyInfo:
+        """Read what the key may do."""
+        return self.get_conn().get_current_key()
+
+    def get_generation_record(self, generation_id: str) -> GenerationRecord:
+        """Read a job's accounting record, minutes after it ended."""
+        return self.get_conn().get_generation_record(generation_id)
+
+    # ── The connection form ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Check the key with ``GET /key``, which is free. The catalogue would not do: it answers to any key.
+
+        Returns:
+            Whether a video could be ordered with this connection, and a sentence that never holds the key.
+        """
+        try:
+            with VideoClient(self.get_config()) as client:
+                key = client.get_current_key(retry=NO_RETRY)
+        except AuthenticationError as error:
+            return False, f"OpenRouter does not know this API key ({error.message}). Check the password field."
+        except (NotSentError, ReadInterruptedError) as error:
+            return False, f"The host cannot be reached, so the key was not tested: {error}"
+        except OrVideoError as error:
+            return False, str(error)
+        if key.is_management_key or key.is_provisioning_key:
+            return False, "The API key works, but it is a management key, which may not generate. Use an ordinary key."
+        left = "no limit" if key.limit_remaining is None else f"${key.limit_remaining} left of its limit"
+        return True, f"The API key works ({left})."
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the form's labels for Airflow 3.1, which does not read them from provider info."""
+        declared = _connection_type()["ui-field-behaviour"]
+        return {
+            "hidden_fields": declared["hidden-fields"],
+            "relabeling": declared["relabeling"],
+            "placeholders": declared["placeholders"],
+        }
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the form's own fields for Airflow 3.1, which does not read them from provider info."""
+        # Only that version's form needs wtforms, and it brings it along.
+        from wtforms import BooleanField, PasswordField, StringField  # noqa: PLC0415
+
+        kinds = {"boolean": BooleanField, "password": PasswordField}
+        return {
+            name: kinds.get(field["schema"].get("format", field["schema"]["type"][0]), StringField)(
+                field["label"], description=field["description"]
+            )
+            for name, field in _connection_type()["conn-fields"].items()
+        }
