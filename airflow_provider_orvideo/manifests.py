@@ -1,0 +1,99 @@
+"""What tasks hand to each other: small JSON without a secret, one schema with a version.
+
+The submit operator returns a `JobManifest`, the download operator a `LandedManifest`; the latter also lies beside each
+landed file as ``<name>.json``.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict
+
+SCHEMA_VERSION: Final = 1
+
+
+def iso(epoch: float | None) -> str | None:
+    """Write epoch seconds as ISO 8601 in UTC, to the second."""
+    return None if epoch is None else datetime.fromtimestamp(epoch, UTC).isoformat(timespec="seconds")
+
+
+class _Manifest(BaseModel):
+    """Frozen; fields of a newer version are ignored, so that tasks of two provider versions can pass manifests on."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON value that goes into XCom and sidecars."""
+        return self.model_dump(mode="json")
+
+
+class JobManifest(_Manifest):
+    """One job, as the submit operator returns it.
+
+    Attributes:
+        schema_version: version of this schema.
+        job_id: the API's opaque job id.
+        status: the job's status when the task ended; ``completed`` unless the task did not wait.
+        model: model id that was ordered, None for a job that this provider did not submit.
+        generation_id: id for the API's accounting record.
+        cost_usd: US dollars that the API reports, None for unknown.
+        estimated_cost_usd: US dollars estimated before the submit, None for unknown.
+        outputs: how many videos the job has; 0 until it completed.
+        submitted_at: when the job was accepted, ISO 8601 in UTC.
+        completed_at: when the end of the job was seen, ISO 8601 in UTC.
+        conn_id: Airflow connection that the job belongs to.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    job_id: str
+    status: str
+    model: str | None = None
+    generation_id: str | None = None
+    cost_usd: float | None = None
+    estimated_cost_usd: float | None = None
+    outputs: int = 0
+    submitted_at: str | None = None
+    completed_at: str | None = None
+    conn_id: str | None = None
+
+
+class LandedFile(_Manifest):
+    """One video at its destination.
+
+    Attributes:
+        uri: where it lies, with the storage connection's id if one was given, as ``ObjectStoragePath`` takes it.
+        index: number of the job's output, from 0.
+        bytes: size.
+        sha256: of the whole file, in hex.
+        content_type: media type of what it really is.
+        duration_s: seconds, None where it could not be probed (the ``media`` extra does that).
+        width: pixels.
+        height: pixels.
+        fps: frames a second.
+        has_audio: whether there is an audio track.
+    """
+
+    uri: str
+    index: int
+    bytes: int
+    sha256: str
+    content_type: str
+    duration_s: float | None = None
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    has_audio: bool | None = None
+
+
+class LandedManifest(JobManifest):
+    """A job and the files it landed as.
+
+    Attributes:
+        files: one for each output, in order.
+        landed_at: when the last file was published, ISO 8601 in UTC.
+    """
+
+    files: tuple[LandedFile, ...]
+    landed_at: str | None = None

@@ -1,0 +1,1 @@
+"""Is this request possible? Asked before anything is spent."""
