@@ -1,0 +1,1 @@
+"""Waiting for a job: one set of rules, whoever waits."""

@@ -1,0 +1,96 @@
+"""The trigger: waits for one job in the triggerer, then fires one small event."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider_orvideo.exceptions import BeforeSendError, ConfigurationError
+from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
+from airflow_provider_orvideo.polling.decision import GaveUp, Wait
+from airflow_provider_orvideo.polling.event import event_of
+from airflow_provider_orvideo.polling.waiting import wait_for_job_async
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from airflow_provider_orvideo.polling.decision import Ended, TimedOut
+
+
+class OrVideoJobTrigger(BaseTrigger):
+    """Waits for one job. Reads only: however often it is started again, nothing is ordered.
+
+    Its arguments are stored as plain JSON in the metadata database, so they hold no secret. The deadline is epoch time
+    and survives restarts of the triggerer. The event is a `WaitEvent`; its schema is the interface to whoever deferred.
+
+    Args:
+        conn_id: Airflow connection that the job belongs to.
+        job_id: the API's job id.
+        submitted_at: epoch seconds at which the job was accepted.
+        deadline: epoch seconds after which waiting ends; a passed one still reads the status once.
+        poll_interval: seconds between two polls.
+        model: model id that was ordered; passed on to the event.
+        not_before: epoch seconds of the earliest first poll; see `[orvideo] resume_grace` in the configuration.
+    """
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        job_id: str,
+        submitted_at: float,
+        deadline: float,
+        poll_interval: float = 30.0,
+        model: str | None = None,
+        not_before: float = 0.0,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Airflow gives it no types
+        self.conn_id = conn_id
+        self.job_id = job_id
+        self.submitted_at = submitted_at
+        self.deadline = deadline
+        self.poll_interval = poll_interval
+        self.model = model
+        self.not_before = not_before
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the arguments, JSON values all."""
+        return (
+            "airflow_provider_orvideo.triggers.job.OrVideoJobTrigger",
+            {
+                "conn_id": self.conn_id,
+                "job_id": self.job_id,
+                "submitted_at": self.submitted_at,
+                "deadline": self.deadline,
+                "poll_interval": self.poll_interval,
+                "model": self.model,
+                "not_before": self.not_before,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait and fire one event. Nothing happens after the yield: the trigger's row is gone by then."""
+        wait = Wait(
+            job_id=self.job_id,
+            submitted_at=self.submitted_at,
+            deadline=self.deadline,
+            poll_interval=self.poll_interval,
+            not_before=self.not_before,
+        )
+        end = await self._wait(wait)
+        event = event_of(end, wait, conn_id=self.conn_id, model=self.model, now=time.time())
+        yield TriggerEvent(event.to_json())
+
+    async def _wait(self, wait: Wait) -> Ended | TimedOut | GaveUp:
+        try:
+            client = await OrVideoHook(self.conn_id).aget_conn()
+        except BeforeSendError as error:
+            return GaveUp(error)
+        except Exception as error:  # noqa: BLE001 - Airflow's own errors differ by version; the worker must hear of it
+            return GaveUp(
+                ConfigurationError(f"The connection '{self.conn_id}' cannot be read in the triggerer: {error}")
+            )
+        async with client:
+            return await wait_for_job_async(client, wait)
