@@ -1,0 +1,1 @@
+"""Brings a finished video home: download, verify, publish, and only then say so."""
