@@ -1,0 +1,127 @@
+"""The download operator: brings a finished video to object storage, whole and verified."""
+
+from __future__ import annotations
+
+import ast
+import json
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.common.compat.sdk import conf
+from airflow.sdk import BaseOperator
+
+from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
+from airflow_provider_orvideo.operators.failures import airflow_failures
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from airflow.sdk import BaseOperatorLink, XComArg
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_orvideo.manifests import JobManifest
+
+
+class OrVideoDownloadOperator(BaseOperator):
+    """Lands every output of a completed job at its destination. Orders nothing, whatever happens.
+
+    Each file is downloaded to the worker's spool, checked to be a whole video, and then stored in one step; a manifest
+    ``<name>.json`` beside it comes last. A failure leaves the destination as it was. What already lies there from the
+    same job is not downloaded again.
+
+    Args:
+        job: the submit task's output, or a job id. A template.
+        destination: object storage URL with the id of its connection (``s3://aws_default@bucket/videos/``), ``file://``
+            URL or absolute path. One that ends in ``/`` is a directory, where files are called
+            ``{job_id}-{index}.{ext}``; any other is a file name. Placeholders: ``{job_id}``, ``{index}``, ``{ext}``,
+            ``{model}``, ``{dag_id}``, ``{run_id}``, ``{task_id}``, ``{map_index}``, ``{logical_date}``. A template.
+        orvideo_conn_id: Airflow connection of type ``orvideo``. Default: the one in ``job``, else ``orvideo_default``.
+            A template.
+
+    Returns:
+        A `LandedManifest` as a dict: the job's manifest with the files' addresses, sizes, sha256 and what is in them.
+
+    Raises:
+        OrVideoError: the video did not land; the message says whether a retry helps. A retry lands, and orders nothing.
+    """
+
+    template_fields: Sequence[str] = ("job", "destination", "orvideo_conn_id")
+    operator_extra_links: Sequence[BaseOperatorLink] = (VideoLink(), OpenRouterLink())
+    ui_color = "#e6ffec"
+
+    def __init__(
+        self,
+        *,
+        job: str | Mapping[str, Any] | XComArg,
+        destination: str | XComArg,
+        orvideo_conn_id: str | None = None,
+        **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
+    ) -> None:
+        super().__init__(**kwargs)
+        self.job = job
+        self.destination = destination
+        self.orvideo_conn_id = orvideo_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Land the outputs and return what lies where."""
+        # Imported here: whoever only parses the DAG never gets this far.
+        from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
+        from airflow_provider_orvideo.landing.land import land  # noqa: PLC0415
+        from airflow_provider_orvideo.landing.naming import destination  # noqa: PLC0415
+
+        with airflow_failures():
+            job = job_manifest(self.job)
+            where = destination(str(self.destination), _values(job, context))
+            conn_id = self.orvideo_conn_id or job.conn_id or OrVideoHook.default_conn_name
+            self.log.info("Landing job %s at %s.", job.job_id, self.destination)
+            with OrVideoHook(conn_id) as hook:
+                spool_dir = conf.get("orvideo", "spool_dir", fallback="")
+                return land(hook.get_conn(), job, where, spool_dir=spool_dir or None).to_json()
+
+
+def job_manifest(job: Any) -> JobManifest:  # noqa: ANN401 - whatever a template rendered to
+    """Read the ``job`` argument: a manifest, a manifest that a template rendered to text, or a job id.
+
+    Raises:
+        RequestInvalidError: it is none of these.
+    """
+    from pydantic import ValidationError  # noqa: PLC0415
+
+    from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
+    from airflow_provider_orvideo.manifests import JobManifest  # noqa: PLC0415
+
+    value = job.strip() if isinstance(job, str) else job
+    if isinstance(value, str) and value.startswith("{"):
+        value = _literal(value)
+    if isinstance(value, str) and value and value != "None":
+        return JobManifest(job_id=value, status="unknown")
+    try:
+        return JobManifest.model_validate(value)
+    except ValidationError:
+        raise RequestInvalidError(
+            (f"'job' is a {type(job).__name__}; give the output of an OrVideoSubmitOperator or a job id.",)
+        ) from None
+
+
+def _literal(text: str) -> Any:  # noqa: ANN401
+    """Read a dict that a template rendered: as JSON, or as Python prints it."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(text)
+        except (ValueError, SyntaxError):
+            continue
+    return None
+
+
+def _values(job: JobManifest, context: Context) -> dict[str, str]:
+    """Return what the destination's placeholders stand for."""
+    task_instance = context["ti"]
+    logical_date = context.get("logical_date")
+    return {
+        "job_id": job.job_id,
+        "model": job.model or "unknown",
+        "dag_id": task_instance.dag_id,
+        "run_id": task_instance.run_id,
+        "task_id": task_instance.task_id,
+        "map_index": str(task_instance.map_index),
+        "logical_date": logical_date.strftime("%Y-%m-%dT%H%M%SZ") if logical_date else "none",
+    }

@@ -1,0 +1,36 @@
+"""Turns our errors into what Airflow understands: fail for good, or fail and let ``retries`` have a go."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from airflow.providers.common.compat.sdk import AirflowFailException
+
+from airflow_provider_orvideo import exceptions as exc
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Errors that the same task would run into again, or that a retry must not answer by paying again.
+FINAL: Final = (
+    exc.RequestInvalidError,
+    exc.OutcomeUnknownError,
+    exc.AmbiguousSubmitError,
+    exc.BadRequestError,
+    exc.PermissionDeniedError,
+    exc.PayloadTooLargeError,
+    exc.RedirectError,
+    exc.JobFailedError,
+    exc.JobCancelledError,
+    exc.JobExpiredError,
+)
+
+
+@contextmanager
+def airflow_failures() -> Iterator[None]:
+    """Raise `FINAL` errors as what Airflow does not retry; let all others through, which it does."""
+    try:
+        yield
+    except FINAL as error:
+        raise AirflowFailException(str(error)) from error
