@@ -7,8 +7,8 @@ The phase answers the question that matters for a paid API: *may money have been
     OrVideoError
     ├── BeforeSendError                 refused here; nothing was sent, nothing was spent
     │   ├── ConfigurationError          the connection or an argument cannot work
-    │   ├── RequestInvalidError         the request breaks the API's schema
-    │   └── RequestUnsupportedError     the request is well formed but the API would refuse it
+    │   └── RequestInvalidError         the request breaks the API's schema
+    │       └── RequestUnsupportedError     the request is well formed but the API would refuse it
     ├── NotSentError                    no connection could be made; nothing was spent
     ├── OutcomeUnknownError             the paid POST left, its answer did not arrive: a job MAY exist and bill
     ├── ReadInterruptedError            a free read (GET) broke off; reading again is safe

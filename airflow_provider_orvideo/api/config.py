@@ -139,7 +139,7 @@ def _check_base_url(url: str, *, allow_insecure_http: bool) -> None:
         httpx.URL(url)  # whose idea of a URL is stricter: a space or a line break would only show at the first request
     except (ValueError, httpx.InvalidURL) as error:
         raise ConfigurationError(f"Connection field 'host' is {shown!r}, which is no URL: {error}.") from None
-    if parts.scheme not in _DEFAULT_PORTS or not host or url != url.strip():
+    if parts.scheme not in _DEFAULT_PORTS or not host or re.search(r"\s", url):
         raise ConfigurationError(
             f"Connection field 'host' is {shown!r}; it must be an http(s) URL such as {DEFAULT_BASE_URL}."
         )

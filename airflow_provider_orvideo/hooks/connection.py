@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_provider_orvideo.api.config import DEFAULT_BASE_URL, ClientConfig
@@ -63,6 +64,8 @@ def _base_url(connection: ConnectionLike) -> str:
         scheme, rest = (schema if schema in {"http", "https"} else "https"), host
     path = "" if schema in {"http", "https"} else schema
     netloc, slash, own_path = rest.partition("/")
+    if netloc.count(":") > 1 and not {"[", "@"} & set(netloc):
+        netloc = f"[{netloc}]"  # an IPv6 address, whose brackets Airflow's URI form takes away
     if connection.port and ":" not in netloc.rpartition("]")[2]:
         netloc = f"{netloc}:{connection.port}"
     if slash:
@@ -102,11 +105,14 @@ def _number(name: str, value: Any, default: float) -> float:  # noqa: ANN401
     if value is None or value == "":
         return default
     try:
-        return float(value)
-    except (TypeError, ValueError):
+        seconds = float(value)
+    except (TypeError, ValueError, OverflowError):
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise ConfigurationError(
             f"Connection field '{name}' is {redact(repr(value), limit=80)}; it must be a number of seconds."
-        ) from None
+        )
+    return seconds
 
 
 def _flag(name: str, value: Any) -> bool:  # noqa: ANN401

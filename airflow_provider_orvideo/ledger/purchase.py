@@ -11,10 +11,10 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
     BeforeSendError,
+    ClientStatusError,
     LedgerUnavailableError,
     NotSentError,
-    OutcomeUnknownError,
-    StatusError,
+    RedirectError,
 )
 from airflow_provider_orvideo.ledger.record import Ambiguous, Phase, Record, Submit, decide, fingerprint
 from airflow_provider_orvideo.manifests import iso
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Failures of the POST after which it is certain that nothing was accepted.
-_NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, StatusError)
+#: Failures of the POST after which it is certain that nothing was accepted. Any other leaves the intent where it is.
+_NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, ClientStatusError, RedirectError)
 
 
 def obtain(
@@ -57,7 +57,7 @@ def obtain(
     Raises:
         AmbiguousSubmitError: an earlier attempt's POST may have been accepted; nothing was sent now.
         LedgerUnavailableError: the record cannot be read or written; nothing was sent.
-        NotSentError, StatusError: nothing was accepted; the next attempt may submit.
+        NotSentError, ClientStatusError, RedirectError: nothing was accepted; the next attempt may submit.
         OutcomeUnknownError: a job may exist; the record says so, and the next attempt will not submit.
     """
     order = fingerprint(request, conn_id=conn_id, base_url=client.config.base_url)
@@ -87,13 +87,14 @@ def obtain(
     store.save(intent)
     try:
         job = client.generate(request)
-    except OutcomeUnknownError:
-        raise
     except _NOTHING_ACCEPTED:
         _withdraw(store, before)
         raise
+    # Before anything else can fail: with its id, a person finds the job even if the record never gets it.
+    log.info("Job %s was ordered.", job.id)
     submitted = intent.submitted(job.id, now=clock())
     _keep(store, submitted, sleep)
+    log.info("Ordered: job %s, status '%s'.", job.id, job.status)
     return submitted
 
 

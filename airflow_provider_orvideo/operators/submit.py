@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 #: What Airflow's own trigger timeout gets on top of the deadline, in seconds: it only catches a trigger that is lost.
 _SAFETY_NET: Final = 900.0
+#: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
+_LONGEST: Final = 366 * 86_400.0
 
 REQUEST_FIELDS: Final = (
     "model",
@@ -176,10 +178,11 @@ class OrVideoSubmitOperator(BaseOperator):
             require_possible(request)
             client = hook.get_conn()
             self.log.info(
-                "Ordering one video from %s: %s. The prompt has %d characters.",
-                client.config.base_url,
+                "One video is wanted: %s, a prompt of %d characters. Connection '%s', %s",
                 _summary(request),
                 len(request.prompt or ""),
+                self.orvideo_conn_id,
+                client.config.base_url,
             )
             record = obtain(client, request, store_for(context), conn_id=self.orvideo_conn_id)
             self._job_id = record.job_id
@@ -271,6 +274,8 @@ def _summary(request: VideoRequest) -> str:
 
 def _seconds(name: str, value: object) -> float:
     seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if not isinstance(seconds, int | float) or not seconds > 0:
-        raise ValueError(f"'{name}' is {value!r}; it must be a number of seconds above 0, or a timedelta.")
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
+        raise ValueError(
+            f"'{name}' is {value!r}; it must be a number of seconds above 0 and of at most a year, or a timedelta."
+        )
     return float(seconds)

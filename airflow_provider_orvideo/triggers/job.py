@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import BeforeSendError, ConfigurationError
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
 from airflow_provider_orvideo.polling.decision import GaveUp, Wait
@@ -89,8 +90,10 @@ class OrVideoJobTrigger(BaseTrigger):
         except BeforeSendError as error:
             return GaveUp(error)
         except Exception as error:  # noqa: BLE001 - Airflow's own errors differ by version; the worker must hear of it
+            # Airflow's words may quote the connection, and the event goes into the database and a log.
+            reason = redact(f"{type(error).__name__} {error}")
             return GaveUp(
-                ConfigurationError(f"The connection '{self.conn_id}' cannot be read in the triggerer: {error}")
+                ConfigurationError(f"The connection '{self.conn_id}' cannot be read in the triggerer: {reason}")
             )
         async with client:
             return await wait_for_job_async(client, wait)
