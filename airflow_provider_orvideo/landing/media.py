@@ -160,7 +160,8 @@ def probe(path: Path) -> Probe | None:
     except ImportError:
         return None
     try:
-        with av.open(str(path)) as file:
+        # Titles and comments may be in any encoding, and are not looked at.
+        with av.open(str(path), metadata_errors="replace") as file:
             video = file.streams.video[0]
             duration = file.duration / av.time_base if file.duration else None
             if video.duration and video.time_base:
@@ -172,6 +173,6 @@ def probe(path: Path) -> Probe | None:
                 fps=float(video.average_rate) if video.average_rate else None,
                 has_audio=bool(file.streams.audio),
             )
-    except (av.FFmpegError, IndexError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever a decoder makes of foreign bytes, a whole video is to land
         log.warning("The file is whole but could not be probed: %s", error)
         return None

@@ -27,7 +27,8 @@ PLACEHOLDERS: Final = (
 )
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._=+-]+")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# A "file" URL with two slashes would name a folder below the worker's current one.
+_ABSOLUTE = re.compile(r"(?:file|local):///|(?!file:|local:)[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,9 @@ class Destination:
                 before its extension.
         """
         values = {**self.values, "index": str(index), "ext": extension}
-        uri = "".join(
-            text + (_safe(values[name]) if name is not None else "")
-            for text, name, _, _ in Formatter().parse(self.pattern)
-        )
-        if index == 0 or outputs == 1 or "{index}" in self.pattern:
+        parts = [(text, name) for text, name, _, _ in Formatter().parse(self.pattern)]
+        uri = "".join(text + (_safe(values[name]) if name is not None else "") for text, name in parts)
+        if index == 0 or outputs == 1 or "index" in {name for _, name in parts}:
             return uri
         folder, slash, name = uri.rpartition("/")
         stem, dot, end = name.rpartition(".")
@@ -75,10 +74,10 @@ def destination(text: str, values: Mapping[str, str]) -> Destination:
         DestinationError: not absolute, or an unknown placeholder; the message lists the known ones.
     """
     url = f"file://{text}" if text.startswith("/") else text
-    if not _SCHEME.match(url):
+    if not _ABSOLUTE.match(url):
         raise DestinationError(
             f"'destination' is {text!r}; it must be an object storage URL such as s3://conn_id@bucket/folder/, "
-            "a file:// URL or an absolute path."
+            "a URL such as file:///folder/ or an absolute path."
         )
     pattern = url + DEFAULT_NAME if url.endswith("/") else url
     try:

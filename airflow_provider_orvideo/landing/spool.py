@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying
 
+from airflow_provider_orvideo.api.retry import READ_AGAIN
 from airflow_provider_orvideo.exceptions import (
     BadRequestError,
     ConflictError,
@@ -16,10 +17,8 @@ from airflow_provider_orvideo.exceptions import (
     DownloadIncompleteError,
     GoneError,
     NotFoundError,
-    NotSentError,
     OutputUnavailableError,
     ReadInterruptedError,
-    ServerStatusError,
 )
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def download(client: VideoClient, job_id: str, index: int, path: Path) -> Spoole
         return retrying(_download_once, client, job_id, index, path)
     except tuple(_ADVICE) as error:
         raise OutputUnavailableError(f"{error} {_ADVICE[type(error)]} Nothing was ordered again.") from error
-    except (ReadInterruptedError, NotSentError, ServerStatusError) as error:
+    except READ_AGAIN as error:
         raise DownloadIncompleteError(
             f"Output {index} of job {job_id} could not be downloaded in {policy.attempts} tries. The destination is "
             f"untouched, the video is paid for and stays with the API for a while; run this task again. Last: {error}"

@@ -91,10 +91,9 @@ def obtain(
         _withdraw(store, before)
         raise
     # Before anything else can fail: with its id, a person finds the job even if the record never gets it.
-    log.info("Job %s was ordered.", job.id)
+    log.info("Ordered: job %s, status '%s'.", job.id, job.status)
     submitted = intent.submitted(job.id, now=clock())
     _keep(store, submitted, sleep)
-    log.info("Ordered: job %s, status '%s'.", job.id, job.status)
     return submitted
 
 

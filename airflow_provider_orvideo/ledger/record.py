@@ -114,7 +114,7 @@ class Record(BaseModel):
             }
         )
 
-    def with_past(self) -> tuple[PastJob, ...]:
+    def history(self) -> tuple[PastJob, ...]:
         """Return the jobs to remember when this record is replaced."""
         if self.job_id is None:
             return self.past
@@ -216,7 +216,7 @@ def decide(record: Record | None, *, order: str) -> Decision:
     if record.phase == Phase.INTENT:
         return Ambiguous(record)
     if record.fingerprint != order:
-        return Submit(past=record.with_past(), reason=f"the request changed since job {record.job_id} was ordered")
+        return Submit(past=record.history(), reason=f"the request changed since job {record.job_id} was ordered")
     if record.phase == Phase.SUBMITTED:
         return Attach(record)
     return Reuse(record) if record.status == JobStatus.COMPLETED else EndedWithoutVideo(record)

@@ -74,14 +74,16 @@ def settle(event: WaitEvent, store: Store) -> Record:
             "it completes. Mend the cause, then retry or clear this task: it re-attaches and orders nothing.",
             job_id=event.job_id,
         )
-    ended = _record_of(event, store).terminal(
-        status=event.status or "unknown",
-        now=event.observed_at,
-        error=event.error,
-        generation_id=event.generation_id,
-        cost_usd=event.cost_usd,
-        outputs=event.outputs,
-    )
+    try:
+        kept = store.load()
+    except LedgerUnavailableError as error:
+        # Never written over: what cannot be read may be a record that an attempt needs in order not to pay again.
+        log.warning("The end of job %s was not recorded, since its record cannot be read: %s", event.job_id, error)
+        return _ended(event, None)
+    if kept is not None and kept.job_id not in {None, event.job_id}:
+        log.warning("The end of job %s was not recorded: the record is of job %s by now.", event.job_id, kept.job_id)
+        return _ended(event, None)
+    ended = _ended(event, kept)
     try:
         store.save(ended)
     except LedgerUnavailableError as error:
@@ -90,24 +92,26 @@ def settle(event: WaitEvent, store: Store) -> Record:
     return ended
 
 
-def _record_of(event: WaitEvent, store: Store) -> Record:
-    """Return the record that the event belongs to; where nothing is kept, the event says enough to make one."""
-    try:
-        record = store.load()
-    except LedgerUnavailableError as error:
-        log.warning("The record of job %s could not be read: %s", event.job_id, error)
-        record = None
-    if record is not None and record.job_id == event.job_id:
-        return record
-    return Record(
-        phase=Phase.SUBMITTED,
-        fingerprint=record.fingerprint if record else "",
-        model=event.model or "unknown",
-        conn_id=event.conn_id,
-        intent_at=event.submitted_at,
-        submitted_at=event.submitted_at,
-        job_id=event.job_id,
-        past=record.with_past() if record else (),
+def _ended(event: WaitEvent, kept: Record | None) -> Record:
+    """Close the record that the event belongs to; where none is at hand, the event says enough to make one."""
+    if kept is None or kept.job_id is None:
+        kept = Record(
+            phase=Phase.SUBMITTED,
+            fingerprint=kept.fingerprint if kept else "",
+            model=event.model or "unknown",
+            conn_id=event.conn_id,
+            intent_at=event.submitted_at,
+            submitted_at=event.submitted_at,
+            job_id=event.job_id,
+            past=kept.past if kept else (),
+        )
+    return kept.terminal(
+        status=event.status or "unknown",
+        now=event.observed_at,
+        error=event.error,
+        generation_id=event.generation_id,
+        cost_usd=event.cost_usd,
+        outputs=event.outputs,
     )
 
 

@@ -17,13 +17,19 @@ FINAL: Final = (
     exc.RequestInvalidError,
     exc.OutcomeUnknownError,
     exc.AmbiguousSubmitError,
-    exc.BadRequestError,
-    exc.PermissionDeniedError,
-    exc.PayloadTooLargeError,
     exc.RedirectError,
+    exc.ClientStatusError,
     exc.JobFailedError,
     exc.JobCancelledError,
     exc.JobExpiredError,
+)
+#: The 4xx that pass, or that a person mends meanwhile (key, credits). In each of them nothing was accepted.
+PASSING: Final = (
+    exc.AuthenticationError,
+    exc.PaymentRequiredError,
+    exc.RateLimitedError,
+    exc.RequestTimeoutError,
+    exc.ConflictError,
 )
 
 
@@ -32,5 +38,7 @@ def airflow_failures() -> Iterator[None]:
     """Raise `FINAL` errors as what Airflow does not retry; let all others through, which it does."""
     try:
         yield
+    except PASSING:
+        raise
     except FINAL as error:
         raise AirflowFailException(str(error)) from error

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from pydantic import BaseModel, ConfigDict
 
+from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.polling.decision import Ended, GaveUp, TimedOut
 
 if TYPE_CHECKING:
@@ -69,14 +70,14 @@ def event_of(end: Ended | TimedOut | GaveUp, wait: Wait, *, conn_id: str, model:
         cost = job.usage.cost if job.usage else None
         details = {
             "outcome": Outcome.ENDED,
-            "status": job.status,
+            "status": _word(job.status),
             "error": job.error,
-            "generation_id": job.generation_id,
+            "generation_id": _word(job.generation_id),
             "cost_usd": None if cost is None else float(cost),
             "outputs": job.output_count,
         }
     elif isinstance(end, TimedOut):
-        details = {"outcome": Outcome.TIMED_OUT, "status": end.status}
+        details = {"outcome": Outcome.TIMED_OUT, "status": _word(end.status)}
     elif isinstance(end, GaveUp):
         details = {"outcome": Outcome.GAVE_UP, "error": str(end.error)}
     else:
@@ -89,3 +90,8 @@ def event_of(end: Ended | TimedOut | GaveUp, wait: Wait, *, conn_id: str, model:
         observed_at=now,
         **details,
     )
+
+
+def _word(text: str | None) -> str | None:
+    """Keep the server's own words short: the event lies in the metadata database."""
+    return None if text is None else redact(text, limit=100)

@@ -1,0 +1,90 @@
+"""Reading a record back: what cannot be read is never taken for nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_orvideo.exceptions import LedgerUnavailableError
+from airflow_provider_orvideo.ledger.record import SCHEMA_VERSION, PastJob, Phase, read_record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_provider_orvideo.ledger.record import Record
+
+GOOD: dict[str, Any] = {
+    "schema_version": 1,
+    "phase": "submitted",
+    "fingerprint": "f",
+    "model": "m",
+    "conn_id": "c",
+    "intent_at": 1.0,
+    "job_id": "job-1",
+}
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in GOOD.items() if key != name}
+
+
+def test_only_none_is_nothing() -> None:
+    assert read_record(None) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param({}, id="empty object"),
+        pytest.param("", id="empty text"),
+        pytest.param(0, id="zero"),
+        pytest.param(False, id="false"),
+        pytest.param([], id="empty list"),
+        pytest.param("null", id="text that says null"),
+        pytest.param(json.dumps(GOOD), id="a record as text"),
+        pytest.param({"job_id": "job-1"}, id="a foreign object"),
+        pytest.param({**GOOD, "phase": "paid"}, id="unknown phase"),
+        pytest.param({**GOOD, "schema_version": SCHEMA_VERSION + 1}, id="newer version"),
+        pytest.param({**GOOD, "schema_version": "two"}, id="odd version"),
+        pytest.param({**GOOD, "phase": "intent", "schema_version": 99}, id="newer intent"),
+        pytest.param({**GOOD, "past": [{"status": "completed"}]}, id="a past job without an id"),
+        pytest.param(without("phase"), id="no phase"),
+        pytest.param(without("fingerprint"), id="no fingerprint"),
+        pytest.param(without("intent_at"), id="no time"),
+        pytest.param(without("job_id"), id="submitted without a job id"),
+        pytest.param({**GOOD, "job_id": ""}, id="submitted with an empty job id"),
+        pytest.param({**without("job_id"), "phase": "terminal", "status": "completed"}, id="ended without a job id"),
+    ],
+)
+def test_what_is_no_record_of_ours_stops_the_attempt_and_says_what_to_do(value: object) -> None:
+    with pytest.raises(LedgerUnavailableError, match=r"Nothing was sent\.") as caught:
+        read_record(value)
+    assert "Mend" in str(caught.value) or "mend" in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_damaged_record_does_not_end_up_in_the_message() -> None:
+    with pytest.raises(LedgerUnavailableError) as caught:
+        read_record({"phase": "submitted", "prompt": "private", "url": "https://example.com/?sig=1"})
+    assert "private" not in str(caught.value)
+    assert "example.com" not in str(caught.value)
+
+
+def test_fields_of_a_later_provider_with_the_same_version_are_ignored() -> None:
+    record = read_record({**GOOD, "colour": "blue"})
+    assert record is not None
+    assert record.job_id == "job-1"
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_record_survives_the_store(record_of: Callable[..., Record], phase: Phase) -> None:
+    record = record_of(
+        phase,
+        status="completed",
+        cost_usd=0.0,
+        outputs=0,
+        past=(PastJob(job_id="job-0", cost_usd=0.25), PastJob(job_id="job-00")),
+    )
+    assert read_record(json.loads(json.dumps(record.to_json()))) == record
