@@ -298,11 +298,16 @@ class LocalAirflow:
     def task_log(self, dag_id: str, run_id: str, task_id: str, attempt: int = 1) -> str:
         """Return a task's log as the UI shows it."""
         path = f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?full_content=true"
-        lines = self.api(
-            "GET",
-            path,
-        )["content"]
-        return "\n".join(line if isinstance(line, str) else str(line.get("event", line)) for line in lines)
+        return "\n".join(map(_log_line, self.api("GET", path)["content"]))
+
+
+def _log_line(entry: Any) -> str:  # noqa: ANN401 - JSON
+    """Write one entry of a task's log as text: what is told, and the exception if it tells of one."""
+    if isinstance(entry, str):
+        return entry
+    problems = entry.get("error_detail") or ()
+    told = [str(entry.get("event", entry)), *(f"{problem['exc_type']}: {problem['exc_value']}" for problem in problems)]
+    return "\n".join(told)
 
 
 #: Parts of the health report that must be healthy.

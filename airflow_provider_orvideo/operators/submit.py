@@ -173,6 +173,8 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.operators.conclusion import conclude, manifest_of  # noqa: PLC0415
         from airflow_provider_orvideo.preflight.capabilities import require_possible  # noqa: PLC0415
 
+        # A setting that cannot be read must show before anything is ordered.
+        grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
         with airflow_failures(), OrVideoHook(self.orvideo_conn_id) as hook:
             request = self._request()
             require_possible(request)
@@ -191,7 +193,7 @@ class OrVideoSubmitOperator(BaseOperator):
             if not self.wait_for_completion:
                 self.log.info("Job %s is under way; this task does not wait for it.", record.job_id)
                 return manifest_of(record).to_json()
-            event = self._wait(client, record)
+            event = self._wait(client, record, grace=grace)
         return self.execute_complete(context, event)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -219,7 +221,7 @@ class OrVideoSubmitOperator(BaseOperator):
 
         return VideoRequest.build(**{name: getattr(self, name) for name in REQUEST_FIELDS})
 
-    def _wait(self, client: VideoClient, record: Record) -> dict[str, Any]:
+    def _wait(self, client: VideoClient, record: Record, *, grace: float) -> dict[str, Any]:
         """Defer, which does not return, or wait here."""
         from airflow_provider_orvideo.polling.decision import FIRST_POLL, Wait  # noqa: PLC0415
         from airflow_provider_orvideo.polling.waiting import look_once, wait_for_job  # noqa: PLC0415
@@ -243,7 +245,6 @@ class OrVideoSubmitOperator(BaseOperator):
             iso(wait.deadline),
         )
         if self.deferrable:
-            grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
             self.defer(
                 trigger=OrVideoJobTrigger(
                     conn_id=self.orvideo_conn_id,

@@ -151,7 +151,7 @@ async def test_signed_location_does_not_reach_the_http_librarys_log(
     # httpx logs the URL of every request at INFO, and so would a task's log.
     server.play(server.redirect(302, f"{elsewhere.url}/v.mp4?X-Goog-Signature={SIGNATURE}"))
     elsewhere.play(elsewhere.chunked([b"video"]))
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO), caplog.at_level(logging.INFO, "httpx"):
         async with connect(server.base_url).get_video_content("job-1") as (_, chunks):
             assert b"".join([chunk async for chunk in chunks]) == b"video"
     assert elsewhere.requests[0].target == f"/v.mp4?X-Goog-Signature={SIGNATURE}"
@@ -164,7 +164,7 @@ async def test_key_never_reaches_a_log_even_at_debug(
     server: WireServer, connect: Connect, order: VideoRequest, caplog: pytest.LogCaptureFixture, key: str
 ) -> None:
     server.play(server.answer(202, {"id": "job-1", "status": "pending"}))
-    with caplog.at_level(logging.DEBUG):
+    with caplog.at_level(logging.DEBUG), caplog.at_level(logging.DEBUG, "httpx"):
         api = connect(server.base_url)
         await api.generate(order)
         await api.get_generation("job-1")
