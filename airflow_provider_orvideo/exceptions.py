@@ -33,13 +33,15 @@ The phase answers the question that matters for a paid API: *may money have been
     │       └── ServiceUnavailableError     503
     ├── JobError                        the job exists; its id is known
     │   ├── JobFailedError
+    │   │   └── JobRefusedError         moderation, as far as the job's error text tells
     │   ├── JobCancelledError
     │   ├── JobExpiredError
     │   ├── JobTimedOutError            we stopped waiting; the job goes on
     │   └── JobUnreachableError         its status cannot be read
     ├── LedgerError                     the pay-once record forbids a submit
     │   ├── LedgerUnavailableError
-    │   └── AmbiguousSubmitError
+    │   ├── AmbiguousSubmitError
+    │   └── ChangedRequestError
     └── LandingError                    the video is paid for; bringing it home failed
         ├── OutputUnavailableError
         ├── DownloadIncompleteError
@@ -47,7 +49,8 @@ The phase answers the question that matters for a paid API: *may money have been
         └── DestinationError
 
 Each docstring says whether a retry helps. Texts never hold an API key, a signed URL or media bytes.
-The statuses are those that the API's specification and its SDK 1.3.84 declare for the video operations.
+The statuses are those that the API's specification and its SDK 1.3.84 declare for the video operations, and 408, which
+OpenRouter documents for all of them.
 """
 
 from __future__ import annotations
@@ -59,7 +62,7 @@ if TYPE_CHECKING:
 
 
 class OrVideoError(Exception):
-    """Base of every error that this provider raises on purpose."""
+    """Base of every error that this provider raises on purpose. Whether a retry helps, the subclasses say."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Travel between processes whole: the constructors take other arguments than ``args`` keeps."""
@@ -115,14 +118,21 @@ class OutcomeUnknownError(OrVideoError):
     Args:
         evidence: what was seen, in one sentence.
         status_code: the HTTP status if one arrived.
+        advice: what to do next.
     """
 
-    def __init__(self, evidence: str, *, status_code: int | None = None) -> None:
+    def __init__(
+        self,
+        evidence: str,
+        *,
+        status_code: int | None = None,
+        advice: str = "Check https://openrouter.ai/activity before submitting this request anew.",
+    ) -> None:
         self.evidence = evidence
         self.status_code = status_code
         super().__init__(
             f"The outcome of the paid submit is unknown: {evidence} A job may exist and one video may have been "
-            "billed. Nothing was sent again. Check https://openrouter.ai/activity before submitting this request anew."
+            f"billed. Nothing was sent again. {advice}"
         )
 
 
@@ -138,7 +148,7 @@ class ResponseInvalidError(OrVideoError):
 
 
 class StatusError(OrVideoError):
-    """The server answered with an error status.
+    """The server answered with an error status. Whether a retry helps, the subclasses say.
 
     Args:
         message: the server's own words, shortened and with secrets removed.
@@ -174,6 +184,8 @@ class StatusError(OrVideoError):
         text = (
             f"{self.operation or 'The request'} was answered with HTTP {self.status_code}: {self.message.rstrip('.')}."
         )
+        if self.operation == "createVideos" and isinstance(self, ClientStatusError):
+            text += " Nothing was accepted, nothing was spent."
         if self.retry_after is not None:
             text += f" The server asks to wait {self.retry_after:g} s."
         if self.advice:
@@ -196,6 +208,8 @@ class ClientStatusError(StatusError):
 class BadRequestError(ClientStatusError):
     """400: a parameter is wrong for this model. A retry does not help; change the request."""
 
+    advice = "Change the request."
+
 
 class AuthenticationError(ClientStatusError):
     """401: no key or a wrong key. A retry helps only after the connection's password (the API key) is mended."""
@@ -211,6 +225,8 @@ class PaymentRequiredError(ClientStatusError):
 
 class PermissionDeniedError(ClientStatusError):
     """403: moderation, a guardrail, a budget, or a key that may not generate. A retry does not help by itself."""
+
+    advice = "Change the prompt or the media, raise the budget, or use a key that may generate."
 
 
 class NotFoundError(ClientStatusError):
@@ -263,7 +279,7 @@ class ServiceUnavailableError(ServerStatusError):
 
 
 class JobError(OrVideoError):
-    """Something is wrong with a job that exists.
+    """Something is wrong with a job that exists. A retry re-attaches to it and never orders another by itself.
 
     Args:
         message: what happened and what to do, a whole sentence.
@@ -277,6 +293,10 @@ class JobError(OrVideoError):
 
 class JobFailedError(JobError):
     """The job ended as ``failed``. A retry of the task does not buy another video; changing the request may help."""
+
+
+class JobRefusedError(JobFailedError):
+    """The job failed and its error speaks of moderation. A retry does not help; only another request does."""
 
 
 class JobCancelledError(JobError):
@@ -299,7 +319,7 @@ class JobUnreachableError(JobError):
 
 
 class LedgerError(OrVideoError):
-    """The pay-once record does not allow a submit. Nothing was sent in this attempt."""
+    """The pay-once record does not allow a submit; nothing was sent. Whether a retry helps, the subclasses say."""
 
 
 class LedgerUnavailableError(LedgerError):
@@ -310,11 +330,15 @@ class AmbiguousSubmitError(LedgerError):
     """An earlier attempt sent the POST and its outcome is unknown. A retry does not help: a person must decide."""
 
 
+class ChangedRequestError(LedgerError):
+    """A job exists for another request, and ``on_changed_request`` is ``fail``. A retry does not help."""
+
+
 # ── The landing ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 class LandingError(OrVideoError):
-    """The video is paid for but did not land; the destination is untouched. Never a reason to submit again."""
+    """The video is paid for but did not land whole and vouched for. A retry lands it, and never submits again."""
 
 
 class OutputUnavailableError(LandingError):

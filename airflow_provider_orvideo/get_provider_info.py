@@ -32,6 +32,7 @@ def get_provider_info() -> dict[str, Any]:
             }
         ],
         "operators": _modules("operators.submit", "operators.download"),
+        "sensors": _modules("sensors.job"),
         "hooks": _modules("hooks.orvideo"),
         "triggers": _modules("triggers.job"),
         "extra-links": [
@@ -88,6 +89,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "HTTP proxy, with credentials if it needs any. Default: the environment's.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
+                    "max_requests_per_second": {
+                        "label": "Most status reads per second",
+                        "description": "For each triggerer. Default: no limit but the server's own, which is learned.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1},
+                    },
                     "allow_insecure_http": {
                         "label": "Allow plain http",
                         "description": "Let the API key travel unencrypted to a base URL that is not this machine.",
@@ -106,6 +112,14 @@ def get_provider_info() -> dict[str, Any]:
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/var/spool/orvideo",
+                        "default": "",
+                    },
+                    "state_path": {
+                        "description": "Folder in object storage for the pay-once records on Airflow 3.1 and 3.2, "
+                        "which have no task state store. Every worker must reach it. Empty: retries may pay again.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/orvideo-state",
                         "default": "",
                     },
                     "resume_grace": {

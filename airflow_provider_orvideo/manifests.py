@@ -91,9 +91,17 @@ class LandedManifest(JobManifest):
     """A job and the files it landed as.
 
     Attributes:
+        dag_id: of the task that landed it.
+        run_id: of the task that landed it.
+        task_id: of the task that landed it.
+        map_index: of the task that landed it, as text; ``-1`` for a task that is not mapped.
         files: one for each output, in order.
-        landed_at: when the last file was published, ISO 8601 in UTC.
+        landed_at: when all files were landed, or found to have landed before; ISO 8601 in UTC.
     """
 
+    dag_id: str | None = None
+    run_id: str | None = None
+    task_id: str | None = None
+    map_index: str | None = None
     files: tuple[LandedFile, ...]
     landed_at: str | None = None

@@ -37,7 +37,8 @@ def main() -> int:
         sys.stdout.write(
             f"\nAirflow: {airflow.url}/dags/orvideo_first_video (no login; ready in about half a minute)\n"
             f"The simulator stands in for OpenRouter at {simulator.base_url}: nothing is billed.\n"
-            f"Videos land in {HOME}/videos. Ctrl-C ends everything.\n\n"
+            f"Videos land in {HOME}/videos. Set PORT for another port than {PORT}. Ctrl-C ends everything.\n"
+            "Note: airflow standalone opens its log servers (8793, 8794) on all interfaces.\n\n"
         )
         sys.stdout.flush()
         airflow.home.mkdir(parents=True, exist_ok=True)

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import httpx
 
 from airflow_provider_orvideo.api import wire
 from airflow_provider_orvideo.api.config import is_loopback
 from airflow_provider_orvideo.api.redaction import redact
-from airflow_provider_orvideo.exceptions import RequestInvalidError
+from airflow_provider_orvideo.exceptions import ConfigurationError, RequestInvalidError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from airflow_provider_orvideo.api.config import ClientConfig
 
 CONTENT: Final = "listVideosContent"
+
+C = TypeVar("C", httpx.Client, httpx.AsyncClient)
 
 
 @functools.cache
@@ -98,6 +100,21 @@ class ContentHead:
             response.headers.get("Content-Type", "").partition(";")[0].strip().lower(),
             int(length) if length.isascii() and length.isdigit() else None,
         )
+
+
+def made(kind: Callable[..., C], **settings: Any) -> C:  # noqa: ANN401 - httpx's own
+    """Make an httpx client.
+
+    Raises:
+        ConfigurationError: the environment's proxy variables cannot be used; nothing was sent.
+    """
+    try:
+        return kind(**settings)
+    except (ImportError, ValueError) as error:
+        raise ConfigurationError(
+            f"The environment's proxy settings (HTTPS_PROXY, ALL_PROXY, …) cannot be used: {redact(str(error))}. Set "
+            "the connection's 'proxy' to an http(s) proxy, or mend or unset them."
+        ) from None
 
 
 class ClientBase:

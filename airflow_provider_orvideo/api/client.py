@@ -23,10 +23,11 @@ from airflow_provider_orvideo.api.calls import (
     Read,
     content,
     generation,
+    made,
     poll,
     unwrap,
 )
-from airflow_provider_orvideo.api.retry import READ_AGAIN, SUBMIT_AGAIN, RetryPolicy
+from airflow_provider_orvideo.api.retry import READ_AGAIN, SUBMIT_AGAIN, RetryPolicy, say_pause
 from airflow_provider_orvideo.api.schema import (
     GenerationRecord,
     KeyInfo,
@@ -66,7 +67,7 @@ class VideoClient(ClientBase):
         super().__init__(config)
         self._transport = transport
         self._sleep = sleep
-        self._reads = httpx.Client(transport=transport, **self._settings(keep_alive=True))
+        self._reads = made(httpx.Client, transport=transport, **self._settings(keep_alive=True))
 
     def __enter__(self) -> Self:
         """Enter a block that closes the client at its end."""
@@ -99,7 +100,7 @@ class VideoClient(ClientBase):
         def once() -> VideoJob:
             # A connection of its own: on a kept-alive one that the server just closed, the POST would be lost in a way
             # that cannot be told from an accepted one.
-            with httpx.Client(transport=self._transport, **self._settings(keep_alive=False)) as http:
+            with made(httpx.Client, transport=self._transport, **self._settings(keep_alive=False)) as http:
                 request = http.build_request("POST", self._submit_url(), json=body, headers=self._submit_headers())
                 try:
                     response = http.send(request)
@@ -187,7 +188,12 @@ class VideoClient(ClientBase):
 
     def _again(self, once: Callable[[], T], policy: RetryPolicy, errors: tuple[type[Exception], ...]) -> T:
         retrying = Retrying(
-            stop=policy.stop, wait=policy.wait, retry=policy.only(errors), reraise=True, sleep=self._sleep
+            stop=policy.stop,
+            wait=policy.wait,
+            retry=policy.only(errors),
+            before_sleep=say_pause,
+            reraise=True,
+            sleep=self._sleep,
         )
         return retrying(once)
 
@@ -211,7 +217,7 @@ class AsyncVideoClient(ClientBase):
         super().__init__(config)
         self._transport = transport
         self._sleep = sleep
-        self._reads = httpx.AsyncClient(transport=transport, **self._settings(keep_alive=True))
+        self._reads = made(httpx.AsyncClient, transport=transport, **self._settings(keep_alive=True))
 
     async def __aenter__(self) -> Self:
         """Enter a block that closes the client at its end."""
@@ -232,7 +238,7 @@ class AsyncVideoClient(ClientBase):
         body = request.to_wire()
 
         async def once() -> VideoJob:
-            async with httpx.AsyncClient(transport=self._transport, **self._settings(keep_alive=False)) as http:
+            async with made(httpx.AsyncClient, transport=self._transport, **self._settings(keep_alive=False)) as http:
                 request = http.build_request("POST", self._submit_url(), json=body, headers=self._submit_headers())
                 try:
                     response = await http.send(request)
@@ -309,8 +315,15 @@ class AsyncVideoClient(ClientBase):
     async def _again(
         self, once: Callable[[], Awaitable[T]], policy: RetryPolicy, errors: tuple[type[Exception], ...]
     ) -> T:
+        if policy.attempts == 1:  # thousands of polls a minute go this way
+            return await once()
         retrying = AsyncRetrying(
-            stop=policy.stop, wait=policy.wait, retry=policy.only(errors), reraise=True, sleep=self._sleep
+            stop=policy.stop,
+            wait=policy.wait,
+            retry=policy.only(errors),
+            before_sleep=say_pause,
+            reraise=True,
+            sleep=self._sleep,
         )
 
         async def attempt() -> T:  # tenacity only awaits what is declared with "async def"

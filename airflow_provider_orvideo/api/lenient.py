@@ -25,8 +25,8 @@ def _none_if_malformed(value: Any, handler: Handler) -> Any:  # noqa: ANN401 - w
 
 
 def _strings_only(value: Any) -> Any:  # noqa: ANN401 - whatever the server sent
-    """Keep what is usable of a list: one odd entry must not hide the others."""
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list | tuple) else ()
+    """Keep the places of a list: one odd entry must hide neither the others nor that there is an output."""
+    return [item if isinstance(item, str) else "" for item in value] if isinstance(value, list | tuple) else ()
 
 
 def _error_text(value: Any) -> Any:  # noqa: ANN401 - whatever the server sent

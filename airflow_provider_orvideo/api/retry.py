@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import random
 import time
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
     from tenacity.retry import retry_base
     from tenacity.stop import stop_base
+
+log = logging.getLogger(__name__)
 
 #: Failures of a free read that another read may mend.
 READ_AGAIN: Final = (NotSentError, ReadInterruptedError, RequestTimeoutError, RateLimitedError, ServerStatusError)
@@ -73,6 +76,12 @@ class RetryPolicy:
 READ_POLICY: Final = RetryPolicy()
 SUBMIT_POLICY: Final = RetryPolicy(attempts=3, base=2.0)
 NO_RETRY: Final = RetryPolicy(attempts=1)
+
+
+def say_pause(state: RetryCallState) -> None:
+    """Log that a call is made again, and when: a pause of a minute must not look like a task that hangs."""
+    error = state.outcome.exception() if state.outcome else None
+    log.info("Trying again in %.1f s. %s", state.upcoming_sleep, error)
 
 
 def parse_retry_after(headers: Mapping[str, str], *, now: float | None = None) -> float | None:

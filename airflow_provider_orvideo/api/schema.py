@@ -123,7 +123,7 @@ class VideoRequest(_Strict):
     """
 
     model: Annotated[str, Field(min_length=1)]
-    prompt: str | None = None
+    prompt: Annotated[str | None, Field(pattern=r"\S")] = None
     aspect_ratio: str | None = None
     callback_url: Annotated[str | None, Field(pattern=r"^https://", repr=False)] = None
     creativity: int | None = None
@@ -143,13 +143,14 @@ class VideoRequest(_Strict):
 
     @classmethod
     def build(cls, **arguments: Any) -> VideoRequest:  # noqa: ANN401 - validated right here
-        """Build a request; None means "not set". Numbers and booleans may come as text, as templates render them.
+        """Build a request; None means "not set". Numbers, booleans and JSON may come as text, as templates render them.
 
         Raises:
             RequestInvalidError: one sentence for each wrong field: its name, its value, what is allowed.
         """
         try:
-            request = cls.model_validate({name: value for name, value in arguments.items() if value is not None})
+            given = {name: _decoded(name, value) for name, value in arguments.items() if value is not None}
+            request = cls.model_validate(given)
         except ValidationError as error:
             # Without "from None" the traceback would print pydantic's own text next to ours.
             raise RequestInvalidError(tuple(_explain(problem) for problem in error.errors())) from None
@@ -159,6 +160,20 @@ class VideoRequest(_Strict):
     def to_wire(self) -> dict[str, Any]:
         """Return the JSON body for ``POST /videos``: set fields only."""
         return self.model_dump(mode="json", exclude_none=True)
+
+
+#: Fields that are lists or objects; a template renders them as JSON text.
+_NESTED: Final = frozenset({"frame_images", "input_references", "provider", "trace"})
+
+
+def _decoded(name: str, value: Any) -> Any:  # noqa: ANN401 - validated by the caller
+    """Read a nested field that a template rendered to text; what is no JSON is left for the validation to name."""
+    if name in _NESTED and isinstance(value, str):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
 
 
 def _check_writable(request: VideoRequest) -> None:
@@ -174,9 +189,12 @@ def _check_writable(request: VideoRequest) -> None:
         raise RequestInvalidError(tuple(wrong))
 
 
+#: What stands inside frame images, references and provider options.
+_NESTED_FIELDS: Final = ("type", "frame_type", "image_url", "audio_url", "video_url", "url", "options")
 #: What a pattern means, in words.
 _ALLOWED: Final = {
     "callback_url": "it must begin with https://",
+    "prompt": "it must not be blank; leave it out for a model that works from an image alone",
     "size": "it must be WIDTHxHEIGHT in pixels, for example 1280x720",
 }
 
@@ -186,9 +204,10 @@ def _explain(problem: ErrorDetails) -> str:
     path = [str(part) for part in problem["loc"]]
     field = ".".join(path)
     if problem["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(path[-1], VideoRequest.model_fields, n=1) if len(path) == 1 else []
-        hint = f"did you mean '{near[0]}'?" if near else f"known fields: {', '.join(VideoRequest.model_fields)}."
-        return f"'{field}' is not a field of a video request; {hint if len(path) == 1 else 'remove it.'}"
+        known = tuple(VideoRequest.model_fields) if len(path) == 1 else _NESTED_FIELDS
+        near = difflib.get_close_matches(path[-1], known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known fields: {', '.join(known)}."
+        return f"'{field}' is not a field of a video request; {hint}"
     if problem["type"] == "missing":
         return f"'{field}' is missing; set it."
     value = redact(repr(problem["input"]), limit=80)

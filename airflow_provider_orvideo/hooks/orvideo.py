@@ -8,7 +8,13 @@ from airflow.sdk import BaseHook
 
 from airflow_provider_orvideo.api.client import AsyncVideoClient, VideoClient
 from airflow_provider_orvideo.api.retry import NO_RETRY
-from airflow_provider_orvideo.exceptions import AuthenticationError, NotSentError, OrVideoError, ReadInterruptedError
+from airflow_provider_orvideo.exceptions import (
+    AuthenticationError,
+    NotFoundError,
+    NotSentError,
+    OrVideoError,
+    ReadInterruptedError,
+)
 from airflow_provider_orvideo.get_provider_info import get_provider_info
 from airflow_provider_orvideo.hooks.connection import config_from_connection
 
@@ -136,11 +142,13 @@ class OrVideoHook(BaseHook):
         except (NotSentError, ReadInterruptedError) as error:
             return False, f"The host cannot be reached, so the key was not tested: {error}"
         except OrVideoError as error:
-            return False, str(error)
+            hint = " Is the base URL right? It usually ends in /api/v1." if isinstance(error, NotFoundError) else ""
+            return False, f"{error}{hint}"
         if key.is_management_key or key.is_provisioning_key:
             return False, "The API key works, but it is a management key, which may not generate. Use an ordinary key."
         left = "no limit" if key.limit_remaining is None else f"${key.limit_remaining} left of its limit"
-        return True, f"The API key works ({left})."
+        usable = key.limit_remaining is None or key.limit_remaining > 0
+        return usable, f"The API key works ({left})."
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

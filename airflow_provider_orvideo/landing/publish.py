@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -77,6 +78,20 @@ def read_bytes(uri: str) -> bytes | None:
         return data
 
     return _at(uri, get)
+
+
+def remove(uri: str) -> None:
+    """Delete what lies at ``uri``; nothing there is fine.
+
+    Raises:
+        DestinationError: the store refused.
+    """
+
+    def delete(path: ObjectStoragePath) -> None:
+        with suppress(FileNotFoundError):
+            path.fs.rm_file(path.path)
+
+    _at(uri, delete)
 
 
 def size_of(uri: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tenacity import RetryCallState, Retrying
 
-from airflow_provider_orvideo.api.retry import READ_AGAIN
+from airflow_provider_orvideo.api.retry import NO_RETRY, READ_AGAIN
 from airflow_provider_orvideo.exceptions import (
     BadRequestError,
     ConflictError,
@@ -66,7 +66,7 @@ def download(client: VideoClient, job_id: str, index: int, path: Path) -> Spoole
     retrying = Retrying(
         stop=policy.stop,
         wait=policy.wait,
-        retry=policy.only((ReadInterruptedError,)),
+        retry=policy.only(READ_AGAIN),
         before_sleep=_log_restart,
         reraise=True,
     )
@@ -89,7 +89,7 @@ def download(client: VideoClient, job_id: str, index: int, path: Path) -> Spoole
 def _download_once(client: VideoClient, job_id: str, index: int, path: Path) -> Spooled:
     digest = hashlib.sha256()
     size = 0
-    with client.get_video_content(job_id, index) as (head, chunks), path.open("wb") as file:
+    with client.get_video_content(job_id, index, retry=NO_RETRY) as (head, chunks), path.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)

@@ -146,8 +146,9 @@ def test_odd_list_of_urls_is_empty(urls: object) -> None:
 
 def test_odd_entries_do_not_hide_the_other_urls() -> None:
     read = job(unsigned_urls=["https://h/0", None, 5], urls=[None, SIGNED])
-    assert read.unsigned_urls == ("https://h/0",)
-    assert [url.get_secret_value() for url in read.urls] == [SIGNED]
+    # Each keeps its place: there is an output behind /content at that index, whatever its URL looks like.
+    assert read.unsigned_urls == ("https://h/0", "", "")
+    assert [url.get_secret_value() for url in read.urls] == ["", SIGNED]
 
 
 def test_signed_urls_do_not_show() -> None:

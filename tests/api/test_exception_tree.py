@@ -69,3 +69,16 @@ def test_phases_do_not_mix() -> None:
     for name, kind in CLASSES.items():
         if name != "OrVideoError":
             assert sum(issubclass(kind, phase) for phase in phases) == 1, name
+
+
+def test_an_unknown_outcome_ends_with_what_to_do_next() -> None:
+    plain = str(exceptions.OutcomeUnknownError("It broke off."))
+    assert plain.startswith("The outcome of the paid submit is unknown: It broke off. A job may exist")
+    assert plain.endswith("Check https://openrouter.ai/activity before submitting this request anew.")
+    told = exceptions.OutcomeUnknownError("It broke off.", advice="Ask the captain.")
+    assert str(told) == plain.partition("Check")[0] + "Ask the captain."
+    assert told.evidence == "It broke off."
+
+
+def test_whoever_waits_for_failed_jobs_hears_of_refused_ones_too() -> None:
+    assert issubclass(exceptions.JobRefusedError, exceptions.JobFailedError)

@@ -129,7 +129,12 @@ def test_what_json_cannot_carry_is_refused_before_sending(arguments: dict[str, A
         ({"generate_audio": "False"}, {"generate_audio": False}),
         ({"upscale_factor": "1.5"}, {"upscale_factor": 1.5}),
         ({"user": 42}, {"user": "42"}),
-        ({"prompt": ""}, {"prompt": ""}),
+        ({"provider": '{"options": {"xai": {"a": 1}}}'}, {"provider": {"options": {"xai": {"a": 1}}}}),
+        ({"trace": '{"trace_id": "t"}'}, {"trace": {"trace_id": "t"}}),
+        (
+            {"input_references": '[{"type": "image_url", "image_url": {"url": "https://h/i.png"}}]'},
+            {"input_references": [{"type": "image_url", "image_url": {"url": "https://h/i.png"}}]},
+        ),
     ],
 )
 def test_templates_may_render_numbers_and_booleans_as_text(arguments: dict[str, Any], wire: dict[str, Any]) -> None:
@@ -202,3 +207,26 @@ def test_megabytes_of_image_are_judged_fast() -> None:
     assert len(request.to_wire()["frame_images"][0]["image_url"]["url"]) == len(url)
     refusal(frame_images=[{"image_url": {"url": url}, "frame_type": url}])
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize("prompt", ["", " ", "\n\t"])
+def test_a_blank_prompt_is_not_ordered(prompt: str) -> None:
+    with pytest.raises(RequestInvalidError, match=r"'prompt' is .* must not be blank; leave it out"):
+        VideoRequest.build(model="m", prompt=prompt)
+
+
+def test_text_that_is_no_json_is_named() -> None:
+    with pytest.raises(RequestInvalidError, match="'provider' is 'options: x'"):
+        VideoRequest.build(model="m", provider="options: x")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        ({"frame_images": [{"image_url": {"url": "https://h/i.png"}, "frame_typ": "first_frame"}]}, "frame_type"),
+        ({"provider": {"optons": {}}}, "options"),
+    ],
+)
+def test_a_misspelt_nested_field_gets_the_nearest_name(arguments: dict[str, Any], hint: str) -> None:
+    with pytest.raises(RequestInvalidError, match=f"did you mean '{hint}'"):
+        VideoRequest.build(model="m", **arguments)

@@ -12,6 +12,9 @@ import httpx
 import pytest
 
 from airflow_provider_orvideo import exceptions as exc
+from airflow_provider_orvideo.api import wire
+from airflow_provider_orvideo.api.client import VideoClient
+from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.api.retry import NO_RETRY
 
 if TYPE_CHECKING:
@@ -196,3 +199,18 @@ def test_error_travels_between_processes_whole(error: exc.OrVideoError) -> None:
         assert type(twin) is type(error)
         assert str(twin) == str(error)
         assert vars(twin) == vars(error)
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 429])
+def test_a_refused_order_says_that_nothing_was_spent(status: int) -> None:
+    response = httpx.Response(status, json={"error": {"message": "no", "code": status}})
+    error = wire.status_error(response, operation="createVideos")
+    assert "Nothing was accepted, nothing was spent." in str(error)
+    assert "spent" not in str(wire.status_error(response, operation="getVideos"))
+
+
+def test_a_proxy_of_the_environment_that_cannot_be_used_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "foo://user:secret@proxy.example:1")
+    with pytest.raises(exc.ConfigurationError, match="HTTPS_PROXY") as caught:
+        VideoClient(ClientConfig(api_key="sk-or-test-1"))
+    assert "secret" not in str(caught.value)
