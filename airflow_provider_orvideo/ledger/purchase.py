@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
@@ -11,12 +14,19 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
     BeforeSendError,
+    ChangedRequestError,
     ClientStatusError,
     LedgerUnavailableError,
+    NotFoundError,
     NotSentError,
+    OutcomeUnknownError,
     RedirectError,
+    RequestInvalidError,
 )
-from airflow_provider_orvideo.ledger.record import Ambiguous, Phase, Record, Submit, decide, fingerprint
+from airflow_provider_orvideo.ledger.decision import Adopt, Ambiguous, Changed, Submit, decide, was_cleared
+from airflow_provider_orvideo.ledger.fingerprint import fingerprint
+from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES, Policies
+from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import iso
 
 if TYPE_CHECKING:
@@ -32,12 +42,31 @@ log = logging.getLogger(__name__)
 _NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, ClientStatusError, RedirectError)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """Who asks, and what its author wants.
+
+    Args:
+        conn_id: id of the Airflow connection that pays.
+        policies: what to do where the record leaves a choice.
+        try_number: Airflow's number of this attempt, for the record.
+        max_tries: Airflow's ``max_tries`` of this attempt, by which a person's clear is told from a retry.
+        adopt: id of an existing job to follow instead of ordering.
+    """
+
+    conn_id: str
+    policies: Policies = DEFAULT_POLICIES
+    try_number: int | None = None
+    max_tries: int | None = None
+    adopt: str | None = None
+
+
 def obtain(
     client: VideoClient,
     request: VideoRequest,
     store: Store,
+    attempt: Attempt,
     *,
-    conn_id: str,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Record:
@@ -47,7 +76,7 @@ def obtain(
         client: of the connection that pays.
         request: what is wanted.
         store: keeps the record of the running task instance.
-        conn_id: id of that connection, for the record.
+        attempt: who asks, and what its author wants.
         clock: epoch seconds; for tests.
         sleep: pauses between tries to write the record; for tests.
 
@@ -56,33 +85,54 @@ def obtain(
 
     Raises:
         AmbiguousSubmitError: an earlier attempt's POST may have been accepted; nothing was sent now.
+        ChangedRequestError: the job that exists was ordered with another request; nothing was sent now.
         LedgerUnavailableError: the record cannot be read or written; nothing was sent.
+        RequestInvalidError: the job to adopt does not exist.
         NotSentError, ClientStatusError, RedirectError: nothing was accepted; the next attempt may submit.
         OutcomeUnknownError: a job may exist; the record says so, and the next attempt will not submit.
     """
-    order = fingerprint(request, conn_id=conn_id, base_url=client.config.base_url)
+    order = fingerprint(request, conn_id=attempt.conn_id, base_url=client.config.base_url)
     before = store.load()
-    decision = decide(before, order=order)
-    if isinstance(decision, Ambiguous):
-        raise AmbiguousSubmitError(
-            f"An attempt at {iso(decision.record.intent_at)} sent the paid request for {decision.record.model} and "
-            "never learned the answer: a job may exist and one video may have been billed. Nothing was sent now. Look "
-            "at https://openrouter.ai/activity: if there is no such job, delete the record 'orvideo_job' from this "
-            "task's state store and clear the task to order anew."
-        )
-    if not isinstance(decision, Submit):
-        log.info("Job %s was ordered by an earlier attempt; nothing is sent.", decision.record.job_id)
-        return decision.record
-    if decision.reason:
-        log.warning("A new video is ordered: %s.", decision.reason)
+    decision = decide(before, order=order, policies=attempt.policies, max_tries=attempt.max_tries, adopt=attempt.adopt)
     intent = Record(
         phase=Phase.INTENT,
         fingerprint=order,
         model=request.model,
-        conn_id=conn_id,
+        conn_id=attempt.conn_id,
         intent_at=clock(),
-        past=decision.past,
+        try_number=attempt.try_number,
+        max_tries=attempt.max_tries,
     )
+    if isinstance(decision, Submit):
+        if decision.reason:
+            log.warning("A new video is ordered: %s.", decision.reason)
+        intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost})
+        return _order(client, request, store, intent, before, clock, sleep)
+    if isinstance(decision, Adopt):
+        intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost, "adopted": True})
+        return _adopt(client, store, intent, decision.job_id, clock)
+    if isinstance(decision, Ambiguous):
+        raise _ambiguous(decision.record, store)
+    if isinstance(decision, Changed):
+        raise ChangedRequestError(
+            f"Job {decision.record.job_id} was ordered by this task with another request, and on_changed_request is "
+            "'fail'. Nothing was sent. Undo the change to get that job's video, or delete the record "
+            f"{store.where} to order the new request."
+        )
+    _say_attached(decision.record, attempt)
+    return decision.record
+
+
+def _order(
+    client: VideoClient,
+    request: VideoRequest,
+    store: Store,
+    intent: Record,
+    before: Record | None,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+) -> Record:
+    """Record, POST, record."""
     # Before the POST: a process that dies from here on leaves word that money may have been spent.
     store.save(intent)
     try:
@@ -90,11 +140,72 @@ def obtain(
     except _NOTHING_ACCEPTED:
         _withdraw(store, before)
         raise
+    except OutcomeUnknownError as error:
+        # The intent is on record already; what was seen only helps the person who will have to decide.
+        with suppress(LedgerUnavailableError):
+            store.save(intent.model_copy(update={"evidence": error.evidence}))
+        raise OutcomeUnknownError(
+            error.evidence, status_code=error.status_code, advice=_advice(store)
+        ) from error.__cause__
     # Before anything else can fail: with its id, a person finds the job even if the record never gets it.
     log.info("Ordered: job %s, status '%s'.", job.id, job.status)
     submitted = intent.submitted(job.id, now=clock())
     _keep(store, submitted, sleep)
     return submitted
+
+
+def _adopt(client: VideoClient, store: Store, intent: Record, job_id: str, clock: Callable[[], float]) -> Record:
+    """Make sure that the job exists, and record it as if it had been ordered here."""
+    try:
+        job = client.get_generation(job_id)
+    except NotFoundError as error:
+        problem = (
+            f"'job_id' is {job_id!r}, which the API does not know under connection '{intent.conn_id}': check the id, "
+            "and that the key belongs to the account that ordered it."
+        )
+        raise RequestInvalidError((problem,)) from error
+    log.info("Adopted job %s, status '%s'; nothing is ordered.", job_id, job.status)
+    record = intent.submitted(job_id, now=clock())
+    store.save(record)
+    return record
+
+
+def _ambiguous(record: Record, store: Store) -> AmbiguousSubmitError:
+    return AmbiguousSubmitError(
+        f"{f'Attempt {record.try_number}' if record.try_number else 'An earlier attempt'} of this task sent the paid "
+        f"request for {record.model} at "
+        f"{iso(record.intent_at)} and never learned the outcome "
+        f"({record.evidence.rstrip('.') if record.evidence else 'the worker died before an answer came'}): a job may "
+        f"exist, and one video may have been billed. Nothing was sent now. {_advice(store)}"
+    )
+
+
+def _advice(store: Store) -> str:
+    return (
+        "Look at https://openrouter.ai/activity around that time. If the job is there, adopt it: run this task with "
+        f"job_id set to its id. If it is not, delete the record {store.where} and clear the task to order anew."
+    )
+
+
+def _say_attached(record: Record, attempt: Attempt) -> None:
+    by = f" by attempt {record.try_number}" if record.try_number else ""
+    if record.phase == Phase.TERMINAL:
+        log.info(
+            "Job %s was ordered at %s%s and has ended as '%s'; nothing is ordered now.",
+            record.job_id,
+            iso(record.submitted_at),
+            by,
+            record.status,
+        )
+        return
+    log.info(
+        "Re-attached to job %s, ordered at %s%s%s; nothing is ordered now%s.",
+        record.job_id,
+        iso(record.submitted_at),
+        by,
+        f", detached at {iso(record.detached_at)}" if record.detached_at else "",
+        ", although the task was cleared: the job is still in flight" if was_cleared(record, attempt.max_tries) else "",
+    )
 
 
 def _withdraw(store: Store, before: Record | None) -> None:
@@ -107,8 +218,9 @@ def _withdraw(store: Store, before: Record | None) -> None:
     except LedgerUnavailableError as error:
         log.warning(
             "Nothing was ordered, but the record that says so could not be withdrawn: %s The next attempt will ask for "
-            "a person; delete the record 'orvideo_job' from this task's state store to let it order.",
+            "a person; delete the record %s to let it order.",
             error,
+            store.where,
         )
 
 
@@ -125,8 +237,12 @@ def _keep(store: Store, record: Record, sleep: Callable[[float], None]) -> None:
         retrying(store.save, record)
     except LedgerUnavailableError as error:
         log.error(
-            "Job %s was ordered and paid for, but its id could not be recorded: %s This attempt goes on with it. If it "
-            "fails, a retry will not order again; keep this id to find the video.",
+            "Job %s was ordered and paid for, but its id could not be recorded: %s This attempt goes on with it. "
+            "Should it fail, adopt the job: run this task with job_id='%s', or set the record %s to %s. Until then a "
+            "retry stops instead of ordering again.",
             record.job_id,
             error,
+            record.job_id,
+            store.where,
+            json.dumps(record.to_json()),
         )

@@ -1,25 +1,15 @@
-"""The pay-once record and the one decision it exists for: may this attempt send a POST? Pure: no I/O, no clock."""
+"""The pay-once record: what one task instance ordered. Pure: no I/O, no clock. What it allows is in ``decision.py``."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import LedgerUnavailableError
 
-if TYPE_CHECKING:
-    from airflow_provider_orvideo.api.schema import VideoRequest
-
 SCHEMA_VERSION: Final = 1
-
-#: Fields that describe the call, not the video: a value that changes with each attempt must not buy a second one.
-_NOT_THE_VIDEO: Final = frozenset({"callback_url", "session_id", "trace", "user"})
 
 
 class Phase(StrEnum):
@@ -63,6 +53,12 @@ class Record(BaseModel):
         outputs: number of videos at the end.
         finished_at: epoch seconds at which the end was seen.
         past: earlier jobs of this task instance.
+        lost: epoch seconds of earlier POSTs whose outcome was never learned: each may have billed a video.
+        max_tries: Airflow's ``max_tries`` of the attempt that wrote last; only a person's clear changes it.
+        try_number: the attempt that ordered.
+        adopted: whether the job was not ordered here but named by ``job_id``.
+        detached_at: epoch seconds at which a worker that followed the job was told to stop.
+        evidence: what was seen where the outcome of the POST is unknown; None where nobody lived to see it.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -82,6 +78,12 @@ class Record(BaseModel):
     outputs: int = 0
     finished_at: float | None = None
     past: tuple[PastJob, ...] = ()
+    lost: tuple[float, ...] = ()
+    max_tries: int | None = None
+    try_number: int | None = None
+    adopted: bool = False
+    detached_at: float | None = None
+    evidence: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that stores keep."""
@@ -100,10 +102,12 @@ class Record(BaseModel):
         generation_id: str | None,
         cost_usd: float | None,
         outputs: int,
+        max_tries: int | None = None,
     ) -> Record:
         """Return the record after the job ended."""
         return self.model_copy(
             update={
+                "max_tries": self.max_tries if max_tries is None else max_tries,
                 "phase": Phase.TERMINAL,
                 "status": status,
                 "error": error,
@@ -114,12 +118,20 @@ class Record(BaseModel):
             }
         )
 
+    def detached(self, *, now: float) -> Record:
+        """Return the record after a worker let go of the job, which goes on."""
+        return self.model_copy(update={"detached_at": now})
+
     def history(self) -> tuple[PastJob, ...]:
         """Return the jobs to remember when this record is replaced."""
         if self.job_id is None:
             return self.past
         job = PastJob(job_id=self.job_id, status=self.status, cost_usd=self.cost_usd, submitted_at=self.submitted_at)
         return (*self.past, job)
+
+    def all_lost(self) -> tuple[float, ...]:
+        """Return the times of POSTs with an unknown outcome, this record's own included."""
+        return (*self.lost, self.intent_at) if self.phase == Phase.INTENT else self.lost
 
 
 def read_record(value: object) -> Record | None:
@@ -144,79 +156,3 @@ def read_record(value: object) -> Record | None:
             "be used by this provider. Nothing was sent. Upgrade the provider on this worker, or mend the record."
         )
     return record
-
-
-def fingerprint(request: VideoRequest, *, conn_id: str, base_url: str) -> str:
-    """Return the identity of an order: the same for each attempt at the same video.
-
-    Covers every field that shapes the video, media in ``data:`` URLs by content, and who pays where. Fields that only
-    describe the call (``trace``, ``session_id``, ``user``, ``callback_url``) are left out.
-    """
-    video = {name: value for name, value in request.to_wire().items() if name not in _NOT_THE_VIDEO}
-    order = {"request": video, "conn_id": conn_id, "base_url": base_url}
-    return hashlib.sha256(json.dumps(order, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-# ── The decision ─────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True)
-class Submit:
-    """Send the POST, after writing an intent.
-
-    Attributes:
-        past: jobs that the new record must remember.
-        reason: why, where it is not the first order.
-    """
-
-    past: tuple[PastJob, ...] = ()
-    reason: str | None = None
-
-
-@dataclass(frozen=True)
-class Attach:
-    """A job is already paid for: follow it, send nothing."""
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class Reuse:
-    """The job already ended with its video: hand it on, send nothing."""
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class EndedWithoutVideo:
-    """The job already ended without a video, and is not bought again by itself."""
-
-    record: Record
-
-
-@dataclass(frozen=True)
-class Ambiguous:
-    """An earlier POST may have been accepted: a person must decide."""
-
-    record: Record
-
-
-Decision = Submit | Attach | Reuse | EndedWithoutVideo | Ambiguous
-
-
-def decide(record: Record | None, *, order: str) -> Decision:
-    """Say what an attempt may do.
-
-    Args:
-        record: what the store holds, None for nothing.
-        order: fingerprint of what the attempt wants.
-    """
-    if record is None:
-        return Submit()
-    if record.phase == Phase.INTENT:
-        return Ambiguous(record)
-    if record.fingerprint != order:
-        return Submit(past=record.history(), reason=f"the request changed since job {record.job_id} was ordered")
-    if record.phase == Phase.SUBMITTED:
-        return Attach(record)
-    return Reuse(record) if record.status == JobStatus.COMPLETED else EndedWithoutVideo(record)

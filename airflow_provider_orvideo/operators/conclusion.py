@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import (
-    JobCancelledError,
     JobError,
-    JobExpiredError,
-    JobFailedError,
+    JobRefusedError,
     JobTimedOutError,
     JobUnreachableError,
     LedgerUnavailableError,
 )
+from airflow_provider_orvideo.jobs import end_in_words, kind_of_end
 from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import JobManifest, iso
 from airflow_provider_orvideo.polling.event import Outcome, WaitEvent
 
 if TYPE_CHECKING:
+    from airflow_provider_orvideo.ledger.policies import Policies
     from airflow_provider_orvideo.ledger.stores import Store
 
 log = logging.getLogger(__name__)
-
-_BY_STATUS: Final = {JobStatus.CANCELLED: JobCancelledError, JobStatus.EXPIRED: JobExpiredError}
 
 
 def manifest_of(record: Record) -> JobManifest:
@@ -42,21 +40,26 @@ def manifest_of(record: Record) -> JobManifest:
     )
 
 
-def conclude(record: Record) -> JobManifest:
+def conclude(record: Record, store: Store, policies: Policies) -> JobManifest:
     """Return the manifest of a job that ended.
 
     Raises:
         JobError: it ended without a video.
     """
     if record.status != JobStatus.COMPLETED:
-        raise _ended_without_video(record)
+        raise _ended_without_video(record, store, policies)
     cost = "an unknown amount" if record.cost_usd is None else f"${record.cost_usd:.4f}"
     log.info("Job %s completed with %d video(s) for %s.", record.job_id, record.outputs, cost)
     return manifest_of(record)
 
 
-def settle(event: WaitEvent, store: Store) -> Record:
+def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> Record:
     """Write the end of a wait into the record and return it, terminal.
+
+    Args:
+        event: how the wait ended.
+        store: keeps the record.
+        max_tries: Airflow's ``max_tries`` of this attempt: a later one tells that a person cleared the task since.
 
     Raises:
         JobTimedOutError, JobUnreachableError: the job did not end; the record stays as it is, for the next attempt.
@@ -79,11 +82,11 @@ def settle(event: WaitEvent, store: Store) -> Record:
     except LedgerUnavailableError as error:
         # Never written over: what cannot be read may be a record that an attempt needs in order not to pay again.
         log.warning("The end of job %s was not recorded, since its record cannot be read: %s", event.job_id, error)
-        return _ended(event, None)
+        return _ended(event, None, max_tries)
     if kept is not None and kept.job_id not in {None, event.job_id}:
         log.warning("The end of job %s was not recorded: the record is of job %s by now.", event.job_id, kept.job_id)
-        return _ended(event, None)
-    ended = _ended(event, kept)
+        return _ended(event, None, max_tries)
+    ended = _ended(event, kept, max_tries)
     try:
         store.save(ended)
     except LedgerUnavailableError as error:
@@ -92,19 +95,18 @@ def settle(event: WaitEvent, store: Store) -> Record:
     return ended
 
 
-def _ended(event: WaitEvent, kept: Record | None) -> Record:
+def _ended(event: WaitEvent, kept: Record | None, max_tries: int | None) -> Record:
     """Close the record that the event belongs to; where none is at hand, the event says enough to make one."""
-    if kept is None or kept.job_id is None:
+    if kept is None:
         kept = Record(
             phase=Phase.SUBMITTED,
-            fingerprint=kept.fingerprint if kept else "",
+            fingerprint="",
             model=event.model or "unknown",
             conn_id=event.conn_id,
             intent_at=event.submitted_at,
-            submitted_at=event.submitted_at,
-            job_id=event.job_id,
-            past=kept.past if kept else (),
         )
+    if kept.job_id is None:
+        kept = kept.submitted(event.job_id, now=event.submitted_at)
     return kept.terminal(
         status=event.status or "unknown",
         now=event.observed_at,
@@ -112,22 +114,21 @@ def _ended(event: WaitEvent, kept: Record | None) -> Record:
         generation_id=event.generation_id,
         cost_usd=event.cost_usd,
         outputs=event.outputs,
+        max_tries=max_tries,
     )
 
 
-def _ended_without_video(record: Record) -> JobError:
-    billed = (
-        "Whether it was billed is not documented; see https://openrouter.ai/activity"
-        if record.cost_usd is None
-        else f"The API reports a cost of ${record.cost_usd:.4f}"
+def _ended_without_video(record: Record, store: Store, policies: Policies) -> JobError:
+    kind = kind_of_end(record.status, record.error)
+    if policies.on_job_failure == "resubmit" and kind is not JobRefusedError:
+        then = "on_job_failure is 'resubmit': a retry of this task orders another"
+        then += ", once job_id is no longer set." if record.adopted else "."
+    else:
+        then = (
+            "Airflow's retries do not order another. Change the request and clear this task, or delete the record "
+            f"{store.where} to order the same again."
+        )
+    end = end_in_words(
+        record.job_id, model=record.model, status=record.status, error=record.error, cost_usd=record.cost_usd
     )
-    kind = (
-        _BY_STATUS.get(JobStatus(record.status), JobFailedError) if record.status in set(JobStatus) else JobFailedError
-    )
-    return kind(
-        f"Job {record.job_id} ({record.model}) ended as '{record.status}' without a video"
-        f"{f': {record.error.rstrip(chr(46))}' if record.error else ''}. {billed}. Airflow's retries do not order "
-        "another. Change the request and clear this task, or delete the record 'orvideo_job' from its state store to "
-        "order the same again.",
-        job_id=record.job_id or "",
-    )
+    return kind(f"{end} {then}", job_id=record.job_id or "")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ast
-import json
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
+from airflow_provider_orvideo.jobs import job_manifest
 from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
 from airflow_provider_orvideo.operators.failures import airflow_failures
 
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_orvideo.manifests import JobManifest
+
+__all__ = ["OrVideoDownloadOperator", "job_manifest"]
 
 
 class OrVideoDownloadOperator(BaseOperator):
@@ -78,40 +79,6 @@ class OrVideoDownloadOperator(BaseOperator):
                 return land(hook.get_conn(), job, where, spool_dir=spool_dir or None).to_json()
 
 
-def job_manifest(job: Any) -> JobManifest:  # noqa: ANN401 - whatever a template rendered to
-    """Read the ``job`` argument: a manifest, a manifest that a template rendered to text, or a job id.
-
-    Raises:
-        RequestInvalidError: it is none of these.
-    """
-    from pydantic import ValidationError  # noqa: PLC0415
-
-    from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
-    from airflow_provider_orvideo.manifests import JobManifest  # noqa: PLC0415
-
-    value = job.strip() if isinstance(job, str) else job
-    if isinstance(value, str) and value.startswith("{"):
-        value = _literal(value)
-    if isinstance(value, str) and value and value != "None":
-        return JobManifest(job_id=value, status="unknown")
-    try:
-        return JobManifest.model_validate(value)
-    except ValidationError:
-        raise RequestInvalidError(
-            (f"'job' is a {type(job).__name__}; give the output of an OrVideoSubmitOperator or a job id.",)
-        ) from None
-
-
-def _literal(text: str) -> Any:  # noqa: ANN401
-    """Read a dict that a template rendered: as JSON, or as Python prints it."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError):
-            continue
-    return None
-
-
 def _values(job: JobManifest, context: Context) -> dict[str, str]:
     """Return what the destination's placeholders stand for."""
     task_instance = context["ti"]
@@ -119,9 +86,9 @@ def _values(job: JobManifest, context: Context) -> dict[str, str]:
     return {
         "job_id": job.job_id,
         "model": job.model or "unknown",
-        "dag_id": task_instance.dag_id,
-        "run_id": task_instance.run_id,
-        "task_id": task_instance.task_id,
+        "dag_id": str(task_instance.dag_id),
+        "run_id": str(task_instance.run_id),
+        "task_id": str(task_instance.task_id),
         "map_index": str(task_instance.map_index),
         "logical_date": logical_date.strftime("%Y-%m-%dT%H%M%SZ") if logical_date else "none",
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
 from airflow.providers.common.compat.sdk import AirflowFailException
@@ -12,11 +13,14 @@ from airflow_provider_orvideo import exceptions as exc
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from airflow_provider_orvideo.ledger.policies import Policies
+
 #: Errors that the same task would run into again, or that a retry must not answer by paying again.
 FINAL: Final = (
     exc.RequestInvalidError,
     exc.OutcomeUnknownError,
     exc.AmbiguousSubmitError,
+    exc.ChangedRequestError,
     exc.RedirectError,
     exc.ClientStatusError,
     exc.JobFailedError,
@@ -24,7 +28,7 @@ FINAL: Final = (
     exc.JobExpiredError,
 )
 #: The 4xx that pass, or that a person mends meanwhile (key, credits). In each of them nothing was accepted.
-PASSING: Final = (
+PASSING: Final[tuple[type[exc.OrVideoError], ...]] = (
     exc.AuthenticationError,
     exc.PaymentRequiredError,
     exc.RateLimitedError,
@@ -34,11 +38,33 @@ PASSING: Final = (
 
 
 @contextmanager
-def airflow_failures() -> Iterator[None]:
-    """Raise `FINAL` errors as what Airflow does not retry; let all others through, which it does."""
+def airflow_failures(policies: Policies | None = None) -> Iterator[None]:
+    """Raise `FINAL` errors as what Airflow does not retry; let all others through, which it does.
+
+    Args:
+        policies: where the DAG's author wants retries to order again, the errors in question are let through too.
+    """
+    again: tuple[type[exc.OrVideoError], ...] = ()
+    if policies and policies.on_ambiguous_submit == "resubmit":
+        again += (exc.OutcomeUnknownError,)
+    if policies and policies.on_job_failure == "resubmit":
+        again += (exc.JobFailedError, exc.JobCancelledError, exc.JobExpiredError)
+    let_through = PASSING + again
     try:
         yield
-    except PASSING:
+    except exc.JobRefusedError as error:
+        raise AirflowFailException(str(error)) from error
+    except let_through:
         raise
     except FINAL as error:
         raise AirflowFailException(str(error)) from error
+
+
+def lost_trigger_errors() -> tuple[type[Exception], ...]:
+    """Return what a resumed task raises instead of running: the trigger failed, or Airflow's own timeout ended it."""
+    # Airflow 3.1 has the first module too, without them.
+    for name in ("airflow.sdk.exceptions", "airflow.exceptions"):
+        module = import_module(name)
+        if hasattr(module, "TaskDeferralError"):
+            return module.TaskDeferralError, module.TaskDeferralTimeout
+    raise ImportError("This Airflow has no TaskDeferralError; Airflow 3.1 or later is needed.")

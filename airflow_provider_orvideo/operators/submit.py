@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
+from airflow_provider_orvideo.ledger.policies import (
+    OnAmbiguousSubmit,
+    OnChangedRequest,
+    OnClear,
+    OnJobFailure,
+    Policies,
+)
 from airflow_provider_orvideo.links import OpenRouterLink
-from airflow_provider_orvideo.manifests import iso
-from airflow_provider_orvideo.operators.failures import airflow_failures
+from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,13 +24,11 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, XComArg
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.api.schema import VideoRequest
     from airflow_provider_orvideo.ledger.record import Record
-    from airflow_provider_orvideo.polling.decision import Ended, GaveUp, TimedOut, Wait
+    from airflow_provider_orvideo.ledger.stores import Store
+    from airflow_provider_orvideo.operators.following import Following
 
-#: What Airflow's own trigger timeout gets on top of the deadline, in seconds: it only catches a trigger that is lost.
-_SAFETY_NET: Final = 900.0
 #: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
 _LONGEST: Final = 366 * 86_400.0
 
@@ -87,6 +90,16 @@ class OrVideoSubmitOperator(BaseOperator):
         poll_interval: seconds (or a timedelta) between two looks at the job.
         timeout: seconds (or a timedelta) to wait, counted from the submission whatever restarts in between. The job
             itself cannot be cancelled: after a timeout it goes on, and a retry looks at it once more.
+        job_id: id of an existing, paid job to follow instead of ordering one, for example
+            ``"{{ dag_run.conf.get('job_id', '') }}"``. Nothing is ordered while it is set. A template.
+        on_ambiguous_submit: an earlier POST may have been accepted and billed. ``fail``: stop, a person decides.
+            ``resubmit``: retries order again, and perhaps pay twice.
+        on_changed_request: the job that exists was ordered with another request. ``submit``: order the new one.
+            ``fail``: stop.
+        on_job_failure: the job ended without a video. ``fail``: Airflow's retries do not buy another. ``resubmit``:
+            they do, unless moderation refused.
+        on_clear: a person cleared the task after its job had ended. ``reuse``: its end stands. ``submit``: order anew.
+            A job still in flight is always re-attached.
 
     Returns:
         A `JobManifest` as a dict: job id, status, model, cost, number of outputs.
@@ -97,7 +110,7 @@ class OrVideoSubmitOperator(BaseOperator):
         OrVideoError: what a retry may mend, such as no connection or a timeout of the wait; it re-attaches.
     """
 
-    template_fields: Sequence[str] = (*REQUEST_FIELDS, "orvideo_conn_id")
+    template_fields: Sequence[str] = (*REQUEST_FIELDS, "orvideo_conn_id", "job_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "frame_images": "json",
         "input_references": "json",
@@ -133,6 +146,11 @@ class OrVideoSubmitOperator(BaseOperator):
         deferrable: bool | None = None,
         poll_interval: float | timedelta = 30.0,
         timeout: float | timedelta = timedelta(hours=3),
+        job_id: str | XComArg | None = None,
+        on_ambiguous_submit: OnAmbiguousSubmit = "fail",
+        on_changed_request: OnChangedRequest = "submit",
+        on_job_failure: OnJobFailure = "fail",
+        on_clear: OnClear = "reuse",
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
         super().__init__(**kwargs)
@@ -161,21 +179,31 @@ class OrVideoSubmitOperator(BaseOperator):
         self.deferrable = deferrable
         self.poll_interval = _seconds("poll_interval", poll_interval)
         self.timeout = _seconds("timeout", timeout)
+        self.job_id = job_id
+        self.on_ambiguous_submit = on_ambiguous_submit
+        self.on_changed_request = on_changed_request
+        self.on_job_failure = on_job_failure
+        self.on_clear = on_clear
+        self._policies = Policies(
+            on_ambiguous_submit=on_ambiguous_submit,
+            on_changed_request=on_changed_request,
+            on_job_failure=on_job_failure,
+            on_clear=on_clear,
+        )
         self._job_id: str | None = None
+        self._store: Store | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the video, or find the one that an earlier attempt ordered, and wait for it."""
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
-        from airflow_provider_orvideo.ledger.purchase import obtain  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.purchase import Attempt, obtain  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
         from airflow_provider_orvideo.operators.conclusion import conclude, manifest_of  # noqa: PLC0415
         from airflow_provider_orvideo.preflight.capabilities import require_possible  # noqa: PLC0415
 
-        # A setting that cannot be read must show before anything is ordered.
-        grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
-        with airflow_failures(), OrVideoHook(self.orvideo_conn_id) as hook:
+        with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
             request = self._request()
             require_possible(request)
             client = hook.get_conn()
@@ -186,14 +214,29 @@ class OrVideoSubmitOperator(BaseOperator):
                 self.orvideo_conn_id,
                 client.config.base_url,
             )
-            record = obtain(client, request, store_for(context), conn_id=self.orvideo_conn_id)
+            attempt = Attempt(
+                conn_id=self.orvideo_conn_id,
+                policies=self._policies,
+                try_number=_of_attempt(context, "try_number"),
+                max_tries=_of_attempt(context, "max_tries"),
+                adopt=_job_id(self.job_id),
+            )
+            # A setting that cannot be read must show before anything is ordered.
+            conf.getfloat("orvideo", "resume_grace", fallback=10.0)
+            self._store = store_for(context)
+            record = obtain(client, request, self._store, attempt)
             self._job_id = record.job_id
             if record.phase == Phase.TERMINAL:
-                return conclude(record).to_json()
+                return conclude(record, self._store, self._policies).to_json()
             if not self.wait_for_completion:
                 self.log.info("Job %s is under way; this task does not wait for it.", record.job_id)
                 return manifest_of(record).to_json()
-            event = self._wait(client, record, grace=grace)
+            following = self._following(record)
+            event = following.look(client)
+            if event is None and self.deferrable:
+                self.defer(method_name="execute_complete", **following.deferral())
+            if event is None:
+                event = following.here(client)
         return self.execute_complete(context, event)
 
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -204,66 +247,74 @@ class OrVideoSubmitOperator(BaseOperator):
 
         ended = WaitEvent.model_validate(event)
         self._job_id = ended.job_id
-        with airflow_failures():
-            return conclude(settle(ended, store_for(context))).to_json()
+        store = store_for(context, warn=False)
+        with airflow_failures(self._policies):
+            return conclude(
+                settle(ended, store, max_tries=_of_attempt(context, "max_tries")), store, self._policies
+            ).to_json()
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
+        """Resume as Airflow does; where the trigger was lost, look at the job before failing."""
+        from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
+
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except lost_trigger_errors() as error:
+            record = store_for(context, warn=False).load()
+            if record is None or record.phase != Phase.SUBMITTED:
+                raise
+            self._job_id = record.job_id
+            with OrVideoHook(self.orvideo_conn_id) as hook:
+                event = self._following(record).rescue(hook.get_conn(), error)
+            return self.execute_complete(context, event)
 
     def on_kill(self) -> None:
-        """Say what a kill does not do: the API knows no cancel."""
-        if self._job_id:
-            self.log.warning(
-                "Detached from job %s, which cannot be cancelled: it goes on and bills when it completes. The next "
-                "attempt of this task re-attaches to it.",
-                self._job_id,
-            )
+        """Say and record what a kill does not do: the API knows no cancel."""
+        if self._store is None:
+            return
+        from airflow_provider_orvideo.operators.following import detach  # noqa: PLC0415
+
+        detach(self._job_id, self._store)
 
     def _request(self) -> VideoRequest:
         from airflow_provider_orvideo.api.schema import VideoRequest  # noqa: PLC0415
+        from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
 
-        return VideoRequest.build(**{name: getattr(self, name) for name in REQUEST_FIELDS})
-
-    def _wait(self, client: VideoClient, record: Record, *, grace: float) -> dict[str, Any]:
-        """Defer, which does not return, or wait here."""
-        from airflow_provider_orvideo.polling.decision import FIRST_POLL, Wait  # noqa: PLC0415
-        from airflow_provider_orvideo.polling.waiting import look_once, wait_for_job  # noqa: PLC0415
-        from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger  # noqa: PLC0415
-
-        job_id = str(record.job_id)
-        submitted_at = record.intent_at if record.submitted_at is None else record.submitted_at
-        wait = Wait(
-            job_id=job_id,
-            submitted_at=submitted_at,
-            deadline=submitted_at + self.timeout,
-            poll_interval=self.poll_interval,
-        )
-        if time.time() > submitted_at + FIRST_POLL and (end := look_once(client, wait)):
-            return self._event(end, wait, record)
-        self.log.info(
-            "Waiting for job %s %s, looking every %g s until %s.",
-            job_id,
-            "in the triggerer, without a worker slot" if self.deferrable else "on this worker",
-            self.poll_interval,
-            iso(wait.deadline),
-        )
-        if self.deferrable:
-            self.defer(
-                trigger=OrVideoJobTrigger(
-                    conn_id=self.orvideo_conn_id,
-                    job_id=job_id,
-                    submitted_at=submitted_at,
-                    deadline=wait.deadline,
-                    poll_interval=self.poll_interval,
-                    model=record.model,
-                    not_before=time.time() + grace,
-                ),
-                method_name="execute_complete",
-                timeout=timedelta(seconds=max(0.0, wait.deadline - time.time()) + _SAFETY_NET),
+        values = {name: getattr(self, name) for name in REQUEST_FIELDS}
+        # What a template leaves that finds nothing: a video of the word would be made, and billed.
+        empty = [name for name, value in values.items() if value == "None"]
+        if empty:
+            raise RequestInvalidError(
+                tuple(
+                    f"'{name}' is the word None: its template found nothing; mend it, or pass None." for name in empty
+                )
             )
-        return self._event(wait_for_job(client, wait), wait, record)
+        return VideoRequest.build(**values)
 
-    def _event(self, end: Ended | TimedOut | GaveUp, wait: Wait, record: Record) -> dict[str, Any]:
-        from airflow_provider_orvideo.polling.event import event_of  # noqa: PLC0415
+    def _following(self, record: Record) -> Following:
+        from airflow_provider_orvideo.operators.following import Following  # noqa: PLC0415
 
-        return event_of(end, wait, conn_id=self.orvideo_conn_id, model=record.model, now=time.time()).to_json()
+        return Following(
+            record=record,
+            conn_id=self.orvideo_conn_id,
+            timeout=self.timeout,
+            poll_interval=self.poll_interval,
+            resume_grace=conf.getfloat("orvideo", "resume_grace", fallback=10.0),
+        )
+
+
+def _of_attempt(context: Context, name: str) -> int | None:
+    """Return one of Airflow's numbers of this attempt, None where this Airflow does not tell it."""
+    value = getattr(context.get("ti"), name, None)
+    return value if isinstance(value, int) else None
+
+
+def _job_id(value: object) -> str | None:
+    """Read the job to adopt; a template that finds none renders to nothing or to the word None."""
+    text = "" if value is None else str(value).strip()
+    return None if text in {"", "None"} else text
 
 
 def _summary(request: VideoRequest) -> str:

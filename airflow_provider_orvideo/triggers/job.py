@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
+from tenacity import AsyncRetrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import BeforeSendError, ConfigurationError
@@ -17,7 +19,11 @@ from airflow_provider_orvideo.polling.waiting import wait_for_job_async
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow_provider_orvideo.api.client import AsyncVideoClient
     from airflow_provider_orvideo.polling.decision import Ended, TimedOut
+
+#: How often the connection is looked up before the wait is given up; over a minute in all.
+_LOOKUPS: Final = 7
 
 
 class OrVideoJobTrigger(BaseTrigger):
@@ -55,6 +61,7 @@ class OrVideoJobTrigger(BaseTrigger):
         self.poll_interval = poll_interval
         self.model = model
         self.not_before = not_before
+        self._fired = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the arguments, JSON values all."""
@@ -81,12 +88,25 @@ class OrVideoJobTrigger(BaseTrigger):
             not_before=self.not_before,
         )
         end = await self._wait(wait)
+        self._fired = True
         event = event_of(end, wait, conn_id=self.conn_id, model=self.model, now=time.time())
         yield TriggerEvent(event.to_json())
 
+    async def on_kill(self) -> None:
+        """Say what a clear, a mark or a deletion does not do; called by Airflow 3.3 and later.
+
+        There is nothing to cancel, and the record cannot be reached from here: it says "submitted", which is true.
+        """
+        if not self._fired:  # Airflow also calls this for a trigger that has done its work
+            self.log.warning(
+                "Detached from job %s: the API cannot cancel it, so it is still billing. The next attempt of this task "
+                "re-attaches to it.",
+                self.job_id,
+            )
+
     async def _wait(self, wait: Wait) -> Ended | TimedOut | GaveUp:
         try:
-            client = await OrVideoHook(self.conn_id).aget_conn()
+            client = await self._client()
         except BeforeSendError as error:
             return GaveUp(error)
         except Exception as error:  # noqa: BLE001 - Airflow's own errors differ by version; the worker must hear of it
@@ -97,3 +117,13 @@ class OrVideoJobTrigger(BaseTrigger):
             )
         async with client:
             return await wait_for_job_async(client, wait)
+
+    async def _client(self) -> AsyncVideoClient:
+        """Look the connection up; a secrets backend that is away for a moment must not end a healthy wait."""
+        retrying = AsyncRetrying(
+            stop=stop_after_attempt(_LOOKUPS),
+            wait=wait_exponential(multiplier=0.5, max=30),
+            retry=retry_if_not_exception_type((BeforeSendError, AirflowNotFoundException, ValueError, TypeError)),
+            reraise=True,
+        )
+        return await retrying(OrVideoHook(self.conn_id).aget_conn)

@@ -5,6 +5,7 @@ Test modules import nothing from each other; the names here reach them as fixtur
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     MakeSubmit = Callable[..., OrVideoSubmitOperator]
     Execute = Callable[..., Any]
     Defer = Callable[..., TaskDeferred]
+    Attempt = Callable[..., dict[str, Any]]
 
 KEY = "sk-or-test-5ec2e7"
 ENVIRONMENT = "AIRFLOW_CONN_ORVIDEO_DEFAULT"
@@ -162,8 +164,9 @@ def store() -> FakeStateStore:
 def make_context(store: FakeStateStore) -> MakeContext:
     """Build the context of one attempt; the state store is the same for all."""
 
-    def make(**changes: object) -> Context:
-        instance = SimpleNamespace(dag_id="films", run_id="manual__1", task_id="submit", map_index=-1, try_number=1)
+    def make(*, try_number: int = 1, max_tries: int = 2, **changes: object) -> Context:
+        identity = {"dag_id": "films", "run_id": "manual__1", "task_id": "submit", "map_index": -1}
+        instance = SimpleNamespace(**identity, try_number=try_number, max_tries=max_tries)
         values: Context = {"ti": instance, "logical_date": datetime(2026, 11, 22, tzinfo=UTC)}
         return {**values, "task_state_store": store, **changes}
 
@@ -235,3 +238,28 @@ async def fire(trigger: BaseTrigger) -> dict[str, Any]:
 def _fire() -> Callable[[BaseTrigger], Any]:
     """`fire`, for the test modules."""
     return fire
+
+
+@pytest.fixture(params=[False, True], ids=["on the worker", "in the triggerer"])
+def attempt(request: pytest.FixtureRequest, make_submit: MakeSubmit, make_context: MakeContext) -> Attempt:
+    """Run one attempt of the task to its end, in both modes; the trigger fires, and another worker resumes.
+
+    ``in_context`` goes into the context, ``try_number`` and ``max_tries`` into the task instance, the rest into the
+    operator.
+    """
+
+    def run(
+        *, try_number: int = 1, max_tries: int = 2, in_context: Context | None = None, **arguments: object
+    ) -> dict[str, Any]:
+        context: Any = make_context(try_number=try_number, max_tries=max_tries, **(in_context or {}))
+        operators = [make_submit(deferrable=request.param, **arguments) for _ in range(2)]
+        for operator in operators:
+            operator.render_template_fields(context)
+        try:
+            return operators[0].execute(context)
+        except TaskDeferred as deferral:
+            assert request.param, "only a deferrable task defers"
+            event = asyncio.run(fire(deferral.trigger))
+            return operators[1].execute_complete(context, event)
+
+    return run

@@ -52,11 +52,11 @@ def test_a_part_satisfies_the_stricter_schema_of_provider_yaml(part: str) -> Non
 def test_every_module_and_class_that_is_named_exists() -> None:
     modules = [
         module
-        for part in ("operators", "hooks", "triggers")
+        for part in ("operators", "sensors", "hooks", "triggers")
         for group in INFO[part]
         for module in group["python-modules"]
     ]
-    assert len(modules) == len(set(modules)) >= 4
+    assert len(modules) == len(set(modules)) >= 5
     for module in modules:
         importlib.import_module(module)
     for path in [FORM["hook-class-name"], *INFO["extra-links"]]:
@@ -140,11 +140,11 @@ def test_the_form_treats_a_proxy_with_its_credentials_as_a_secret() -> None:
     assert sensitive == {"proxy"}
 
 
-@pytest.mark.parametrize(("option", "default"), [("spool_dir", ""), ("resume_grace", "10")])
+@pytest.mark.parametrize(("option", "default"), [("spool_dir", ""), ("state_path", ""), ("resume_grace", "10")])
 def test_a_config_option_has_its_documented_default(option: str, default: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"AIRFLOW__ORVIDEO__{option.upper()}", raising=False)
     declared = INFO["config"]["orvideo"]["options"]
-    assert set(declared) == {"spool_dir", "resume_grace"}
+    assert set(declared) == {"spool_dir", "state_path", "resume_grace"}
     assert declared[option]["default"] == default
     assert conf.get("orvideo", option) == default
 

@@ -183,7 +183,7 @@ def test_dying_around_the_paid_request_stops_all_later_attempts(
     with pytest.raises((Killed, AirflowTaskTimeout)):
         execute(make_submit())
     die("never")
-    with pytest.raises(AirflowFailException, match="never learned the answer"):
+    with pytest.raises(AirflowFailException, match="never learned the outcome"):
         execute(make_submit())
     assert (sim.posts, len(sim.jobs())) == (jobs, jobs)
 
@@ -210,7 +210,7 @@ def test_a_job_id_that_cannot_be_recorded_is_followed_all_the_same_and_never_ord
     assert job_id_of(trigger) == sim.jobs()[0].id
     errors = [record.getMessage() for record in task_log.records if record.levelname == "ERROR"]
     assert any(sim.jobs()[0].id in error and "could not be recorded" in error for error in errors)
-    with pytest.raises(AirflowFailException, match="never learned the answer"):
+    with pytest.raises(AirflowFailException, match="never learned the outcome"):
         execute(make_submit())
     assert sim.posts == 1
 

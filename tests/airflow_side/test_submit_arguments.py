@@ -8,16 +8,18 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
 from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_orvideo.api.schema import VideoRequest
+from airflow_provider_orvideo.exceptions import ConfigurationError, RequestInvalidError
 from airflow_provider_orvideo.operators.download import OrVideoDownloadOperator
 from airflow_provider_orvideo.operators.submit import REQUEST_FIELDS, OrVideoSubmitOperator
 
 if TYPE_CHECKING:
     from airflow_provider_orvideo.simulator import Simulator
-    from tests.airflow_side.conftest import Context, Execute, MakeSubmit
+    from tests.airflow_side.conftest import Context, Execute, FakeStateStore, MakeSubmit
 
 FIELDS = tuple(VideoRequest.model_fields)
 
@@ -36,7 +38,7 @@ def test_every_field_of_the_request_is_an_argument() -> None:
 
 def test_every_field_of_the_request_is_a_template() -> None:
     assert REQUEST_FIELDS == FIELDS
-    assert set(OrVideoSubmitOperator.template_fields) == {*FIELDS, "orvideo_conn_id"}
+    assert set(OrVideoSubmitOperator.template_fields) == {*FIELDS, "orvideo_conn_id", "job_id"}
 
 
 def test_every_field_of_the_request_is_documented() -> None:
@@ -124,6 +126,29 @@ def test_rendered_text_is_ordered_as_the_number_that_it_is(
     assert "seed" not in request.body
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_word_none_that_a_template_leaves_is_refused_and_not_made_into_a_video(name: str) -> None:
+    arguments: dict[str, Any] = {"model": "m", name: "None"}
+    with pytest.raises(RequestInvalidError, match=f"'{name}' is the word None") as caught:
+        OrVideoSubmitOperator(task_id="submit", **arguments)._request()
+    assert "nothing was spent" in str(caught.value)
+
+
+def test_a_template_that_finds_nothing_orders_nothing(
+    sim: Simulator, make_submit: MakeSubmit, context: Context, execute: Execute, store: FakeStateStore
+) -> None:
+    operator = make_submit(prompt="{{ ti.nowhere | default(none) }}", seed="{{ none }}")
+    operator.render_template_fields(context)  # type: ignore[arg-type]  # a plain dict will do
+    with pytest.raises(AirflowFailException, match=r"'prompt' is the word None.*'seed' is the word None"):
+        execute(operator)
+    assert (sim.requests(), store.values) == ([], {})
+
+
+def test_a_prompt_that_speaks_of_none_is_a_prompt() -> None:
+    operator = OrVideoSubmitOperator(task_id="submit", model="m", prompt="None of the boats is red")
+    assert operator._request().prompt == "None of the boats is red"
+
+
 # ── Mapping and serialisation ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -181,6 +206,36 @@ def test_the_other_defaults_are_the_documented_ones() -> None:
     assert (operator.poll_interval, operator.timeout) == (30.0, 3 * 3600.0)
     assert operator.wait_for_completion
     assert operator.orvideo_conn_id == "orvideo_default"
+
+
+POLICIES = ("on_ambiguous_submit", "on_changed_request", "on_job_failure", "on_clear")
+
+
+@pytest.mark.parametrize("value", ["Fail", "ignore", "", None, True], ids=repr)
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_that_is_misspelt_is_refused_at_parse_time(name: str, value: object) -> None:
+    arguments: dict[str, Any] = {name: value}
+    with DAG("films", schedule=None), pytest.raises(ConfigurationError, match=f"'{name}' is .* allowed are"):
+        OrVideoSubmitOperator(task_id="submit", model="m", **arguments)
+
+
+def test_the_policies_that_are_given_are_those_that_hold() -> None:
+    given: dict[str, Any] = dict(zip(POLICIES, ("resubmit", "fail", "resubmit", "submit"), strict=True))
+    operator = OrVideoSubmitOperator(task_id="submit", model="m", **given)
+    assert vars(operator._policies) == given == {name: getattr(operator, name) for name in POLICIES}
+    defaults = OrVideoSubmitOperator(task_id="submit", model="m")
+    assert list(vars(defaults._policies).values()) == ["fail", "submit", "fail", "reuse"]
+
+
+def test_a_mapped_submit_takes_policies_and_jobs_to_adopt() -> None:
+    with DAG("films", schedule=None) as dag:
+        OrVideoSubmitOperator.partial(task_id="submit", model="m", on_clear="submit").expand(job_id=["job-1", ""])
+    assert round_trip(dag).task_dict["submit"].is_mapped
+
+
+@pytest.mark.parametrize("name", ["job_id", *POLICIES])
+def test_what_decides_about_paying_is_documented(name: str) -> None:
+    assert f"\n    {name}: " in (inspect.getdoc(OrVideoSubmitOperator) or "")
 
 
 @pytest.mark.parametrize("name", ["poll_interval", "timeout"])

@@ -281,7 +281,7 @@ def test_an_event_of_a_newer_version_with_more_fields_is_understood(make_submit:
     assert make_submit().execute_complete(context, newer)["status"] == "completed"  # type: ignore[arg-type]
 
 
-# ── Time and kill ────────────────────────────────────────────────────────────────────────────────────────────────────
+# ── Time ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_timeout_counts_from_the_submission_and_not_from_the_attempt(
@@ -314,24 +314,3 @@ def test_a_wait_on_the_worker_ends_at_the_timeout_and_can_be_retried(
     sim.finish(sim.jobs()[0].id)
     assert execute(make_submit(timeout=0.1))["status"] == "completed"
     assert sim.posts == 1
-
-
-def test_a_kill_says_that_the_job_goes_on(
-    sim: Simulator, make_submit: MakeSubmit, defer: Defer, task_log: pytest.LogCaptureFixture
-) -> None:
-    operator = make_submit(deferrable=True)
-    defer(operator)
-    requests = len(sim.requests())
-    operator.on_kill()
-    (warning,) = [record.getMessage() for record in task_log.records if record.levelname == "WARNING"]
-    assert sim.jobs()[0].id in warning
-    assert "cannot be cancelled" in warning
-    assert "re-attaches" in warning
-    assert len(sim.requests()) == requests, "there is nothing to ask the API for"
-
-
-def test_a_kill_before_there_is_a_job_says_nothing_of_one(
-    make_submit: MakeSubmit, task_log: pytest.LogCaptureFixture
-) -> None:
-    make_submit().on_kill()
-    assert task_log.text == ""

@@ -228,6 +228,22 @@ async def test_airflows_own_words_about_a_connection_do_not_leak_its_key(
     assert len(event["error"]) < 1000
 
 
+async def test_a_connection_lookup_that_fails_for_a_moment_does_not_end_the_wait(
+    sim: Simulator, job_id: str, watch: WatchFor, fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lookup, failures = BaseHook.aget_connection, [RuntimeError("API_SERVER_ERROR: 503")]
+
+    async def shaky(_: type[BaseHook], conn_id: str) -> object:
+        if failures:
+            raise failures.pop()
+        return await lookup(conn_id)
+
+    monkeypatch.setattr(BaseHook, "aget_connection", classmethod(shaky))
+    event = await fire(watch(job_id))
+    assert (event["outcome"], event["status"], failures) == ("ended", "completed", [])
+    assert sim.posts == 1
+
+
 async def test_the_deadline_ends_the_wait_with_the_last_status(
     simulate: Simulate, connect: Connect, watch: WatchFor, fire: Fire
 ) -> None:

@@ -8,7 +8,8 @@ import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 
 from airflow_provider_orvideo import exceptions as exc
-from airflow_provider_orvideo.operators.failures import airflow_failures
+from airflow_provider_orvideo.ledger.policies import Policies
+from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
 
 #: Failing at once: a retry would meet the same, or must not buy.
 FOR_GOOD = {
@@ -16,6 +17,7 @@ FOR_GOOD = {
     exc.RequestUnsupportedError,
     exc.OutcomeUnknownError,
     exc.AmbiguousSubmitError,
+    exc.ChangedRequestError,
     exc.RedirectError,
     exc.ClientStatusError,
     exc.BadRequestError,
@@ -25,6 +27,7 @@ FOR_GOOD = {
     exc.PayloadTooLargeError,
     exc.CallerCancelledError,
     exc.JobFailedError,
+    exc.JobRefusedError,
     exc.JobCancelledError,
     exc.JobExpiredError,
 }
@@ -56,6 +59,36 @@ def test_each_error_of_the_tree_fails_for_good_or_leaves_airflows_retries_a_go(k
     else:
         assert caught.value is error
         assert not isinstance(caught.value, AirflowFailException)
+
+
+#: What each policy leaves to Airflow's retries that otherwise fails for good.
+ORDERS_AGAIN: dict[Policies, set[type[exc.OrVideoError]]] = {
+    Policies(): set(),
+    Policies(on_changed_request="fail", on_clear="submit"): set(),
+    Policies(on_ambiguous_submit="resubmit"): {exc.OutcomeUnknownError},
+    Policies(on_job_failure="resubmit"): {exc.JobFailedError, exc.JobCancelledError, exc.JobExpiredError},
+    Policies(on_ambiguous_submit="resubmit", on_job_failure="resubmit"): {
+        exc.OutcomeUnknownError,
+        exc.JobFailedError,
+        exc.JobCancelledError,
+        exc.JobExpiredError,
+    },
+}
+
+
+@pytest.mark.parametrize("policies", ORDERS_AGAIN, ids=str)
+def test_a_policy_leaves_to_retries_what_it_lets_them_order_again_and_nothing_else(policies: Policies) -> None:
+    for kind in TREE.values():
+        error = raised(kind)
+        final = kind in FOR_GOOD - ORDERS_AGAIN[policies]
+        with pytest.raises(AirflowFailException if final else kind) as caught, airflow_failures(policies):
+            raise error
+        assert (caught.value is error) != final, kind
+        assert str(caught.value) == str(error)
+
+
+def test_a_lost_trigger_is_told_by_airflows_own_errors() -> None:
+    assert {kind.__name__ for kind in lost_trigger_errors()} == {"TaskDeferralError", "TaskDeferralTimeout"}
 
 
 @pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt(), SystemExit(1)], ids=repr)

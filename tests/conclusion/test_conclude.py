@@ -7,10 +7,38 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_orvideo.exceptions import JobCancelledError, JobError, JobExpiredError, JobFailedError
+from airflow_provider_orvideo.exceptions import (
+    JobCancelledError,
+    JobError,
+    JobExpiredError,
+    JobFailedError,
+    JobRefusedError,
+)
+from airflow_provider_orvideo.ledger.decision import EndedWithoutVideo, Submit, decide
+from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES, Policies
 from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import JobManifest
-from airflow_provider_orvideo.operators.conclusion import conclude, manifest_of
+from airflow_provider_orvideo.operators.conclusion import conclude as conclude_in
+from airflow_provider_orvideo.operators.conclusion import manifest_of
+
+
+class Shelf:
+    """A store of which only the place is asked for: the end of a task reads and writes no record."""
+
+    where = "'orvideo_job' on a shelf"
+
+    def load(self) -> Record | None:
+        raise AssertionError
+
+    def save(self, record: Record) -> None:
+        raise AssertionError(record)
+
+    def delete(self) -> None:
+        raise AssertionError
+
+
+def conclude(record: Record, policies: Policies = DEFAULT_POLICIES) -> JobManifest:
+    return conclude_in(record, Shelf(), policies)
 
 
 def ended(status: str | None, **changes: Any) -> Record:  # noqa: ANN401 - fields of Record
@@ -71,7 +99,7 @@ def test_the_log_tells_the_job_and_what_it_cost(
 )
 def test_an_end_without_a_video_is_an_error_that_says_what_to_do(status: str | None, kind: type[JobError]) -> None:
     with pytest.raises(JobError) as caught:
-        conclude(ended(status, error="Content policy violation."))
+        conclude(ended(status, error="The provider gave up."))
     assert type(caught.value) is kind
     assert caught.value.job_id == "job-1"
     text = str(caught.value)
@@ -79,12 +107,48 @@ def test_an_end_without_a_video_is_an_error_that_says_what_to_do(status: str | N
         "job-1",
         "google/veo-3.1",
         f"'{status}'",
-        ": Content policy violation. ",
+        ": The provider gave up. ",
         "retries do not order",
         "Change the request and clear this task",
         "orvideo_job",
     ):
         assert part in text
+
+
+STATUSES = ["failed", "cancelled", "expired", "dead", None]
+
+
+@pytest.mark.parametrize("on_job_failure", ["fail", "resubmit"])
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_refusal_is_named_as_such_and_never_promises_another_order(status: str | None, on_job_failure: Any) -> None:  # noqa: ANN401
+    record = ended(status, error="Content policy violation.", fingerprint="same")
+    policies = Policies(on_job_failure=on_job_failure)
+    with pytest.raises(JobRefusedError) as caught:
+        conclude(record, policies)
+    assert isinstance(caught.value, JobFailedError)
+    assert ": Content policy violation. " in str(caught.value)
+    assert "retries do not order" in str(caught.value)
+    assert "Change the request and clear this task" in str(caught.value)
+    assert isinstance(decide(record, order="same", policies=policies), EndedWithoutVideo)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_where_retries_may_order_again_the_error_says_so_and_they_do(status: str | None) -> None:
+    record = ended(status, error="The provider gave up.", fingerprint="same")
+    policies = Policies(on_job_failure="resubmit")
+    with pytest.raises(JobError) as caught:
+        conclude(record, policies)
+    assert str(caught.value).endswith("on_job_failure is 'resubmit': a retry of this task orders another.")
+    assert isinstance(decide(record, order="same", policies=policies), Submit)
+
+
+def test_of_an_adopted_job_the_error_says_when_a_retry_orders_another() -> None:
+    record = ended("failed", error="The provider gave up.", fingerprint="same", adopted=True)
+    policies = Policies(on_job_failure="resubmit")
+    with pytest.raises(JobFailedError, match="once job_id is no longer set"):
+        conclude(record, policies)
+    assert isinstance(decide(record, order="same", policies=policies, adopt="job-1"), EndedWithoutVideo)
+    assert isinstance(decide(record, order="same", policies=policies), Submit)
 
 
 @pytest.mark.parametrize(

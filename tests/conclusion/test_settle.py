@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_orvideo.exceptions import JobTimedOutError, JobUnreachableError, LedgerUnavailableError
-from airflow_provider_orvideo.ledger.record import EndedWithoutVideo, PastJob, Phase, Record, Reuse, decide
+from airflow_provider_orvideo.ledger.decision import EndedWithoutVideo, Reuse, decide
+from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES
+from airflow_provider_orvideo.ledger.record import PastJob, Phase, Record
 from airflow_provider_orvideo.ledger.stores import NoStore
 from airflow_provider_orvideo.operators.conclusion import conclude, settle
 from airflow_provider_orvideo.polling.event import Outcome, WaitEvent
@@ -36,6 +38,7 @@ class Shelf:
     record: Record | None = SUBMITTED
     away: set[str] = field(default_factory=set)
     saves: int = 0
+    where: str = "on a shelf"
 
     def load(self) -> Record | None:
         self._check("load")
@@ -128,6 +131,28 @@ def test_a_wait_that_saw_no_end_leaves_the_record_and_says_what_happens_next(
     assert shelf.saves == 0
 
 
+@pytest.mark.parametrize(("given", "kept"), [(5, 5), (None, 2)])
+def test_the_end_is_dated_by_max_tries_so_that_a_later_clear_shows(
+    event_of: Callable[..., WaitEvent], given: int | None, kept: int
+) -> None:
+    shelf = Shelf(SUBMITTED.model_copy(update={"max_tries": 2}))
+    assert settle(event_of(), shelf, max_tries=given).max_tries == kept
+    assert shelf.record is not None
+    assert shelf.record.max_tries == kept
+
+
+@pytest.mark.parametrize("phase", [Phase.INTENT, Phase.SUBMITTED])
+def test_an_end_keeps_all_that_the_record_knew(event_of: Callable[..., WaitEvent], phase: Phase) -> None:
+    known = {"lost": (1.0, 2.0), "max_tries": 2, "try_number": 1, "evidence": "HTTP 503", "detached_at": 1004.0}
+    start = SUBMITTED if phase == Phase.SUBMITTED else SUBMITTED.model_copy(update={"job_id": None})
+    shelf = Shelf(start.model_copy(update={"phase": phase, "adopted": phase == Phase.SUBMITTED, **known}))
+    before = shelf.record
+    assert before is not None
+    record = settle(event_of(), shelf)
+    assert {name: getattr(record, name) for name in known} == known
+    assert (record.adopted, record.model, record.conn_id) == (before.adopted, before.model, before.conn_id)
+
+
 # ── The store fails, or holds something else ─────────────────────────────────────────────────────────────────────────
 
 
@@ -135,7 +160,7 @@ def test_an_end_that_cannot_be_kept_is_still_handed_on(
     event_of: Callable[..., WaitEvent], caplog: pytest.LogCaptureFixture
 ) -> None:
     shelf = Shelf(away={"save"})
-    manifest = conclude(settle(event_of(), shelf))
+    manifest = conclude(settle(event_of(), shelf), shelf, DEFAULT_POLICIES)
     assert (manifest.job_id, manifest.status, manifest.cost_usd) == ("job-1", "completed", 0.4)
     assert shelf.record == SUBMITTED
     (warning,) = [entry for entry in caplog.records if entry.levelno >= logging.WARNING]
@@ -164,7 +189,9 @@ def test_an_intent_whose_job_id_never_got_written_is_closed_as_this_jobs(
     record = settle(event_of(), shelf)
     assert shelf.record == record
     assert (record.phase, record.job_id, record.fingerprint) == (Phase.TERMINAL, "job-1", "same")
+    assert (record.intent_at, record.submitted_at) == (1000.0, 1003.0)
     assert record.past == (PastJob(job_id="job-0"),)
+    assert record.all_lost() == (), "the outcome of this POST is known by now"
     assert isinstance(decide(record, order="same"), Reuse)
 
 
@@ -182,7 +209,8 @@ def test_a_record_of_another_job_is_not_written_over(
 
 @pytest.mark.parametrize("store", [NoStore(), Shelf(None)], ids=["no store", "nothing in it"])
 def test_without_a_record_the_event_is_enough(event_of: Callable[..., WaitEvent], store: NoStore | Shelf) -> None:
-    manifest = conclude(settle(event_of(), store))
+    manifest = conclude(settle(event_of(), store), store, DEFAULT_POLICIES)
     assert (manifest.job_id, manifest.model, manifest.conn_id) == ("job-1", "google/veo-3.1", "c")
     assert (manifest.outputs, manifest.submitted_at) == (2, "1970-01-01T00:16:43+00:00")
-    assert conclude(settle(event_of(model=None), store)).model in {"unknown", "google/veo-3.1"}
+    manifest = conclude(settle(event_of(model=None), store), store, DEFAULT_POLICIES)
+    assert manifest.model in {"unknown", "google/veo-3.1"}

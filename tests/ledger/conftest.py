@@ -36,6 +36,7 @@ class Notebook:
     page: str | None = None
     trouble: dict[str, list[Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
+    where: str = "'orvideo_job' in a notebook"
 
     def load(self) -> Record | None:
         self.calls.append("load")
@@ -72,6 +73,7 @@ class Shop:
     Args:
         script: for each POST in turn, the status, the response or the exception that it meets.
         notebook: whose page is noted at each POST.
+        known: status of jobs that can be read, by id; None where nothing may be read.
     """
 
     notebook: Notebook
@@ -79,8 +81,11 @@ class Shop:
     posts: int = 0
     sold: list[str] = field(default_factory=list)
     pages: list[Record | None] = field(default_factory=list)
+    known: dict[str, str] | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET" and self.known is not None:
+            return self._read(request.url.path.rpartition("/")[2], self.known)
         assert request.method == "POST", "a purchase reads nothing from the API"
         event = self.script.pop(0) if self.script else None
         if isinstance(event, httpx.ConnectError | httpx.ConnectTimeout):
@@ -96,6 +101,12 @@ class Shop:
             return httpx.Response(event, json={"error": {"code": event, "message": "as scripted"}})
         self.sold.append(f"job-{len(self.sold) + 1}")
         return httpx.Response(202, json={"id": self.sold[-1], "status": "pending", "polling_url": "/"})
+
+    def _read(self, job_id: str, known: dict[str, str]) -> httpx.Response:
+        self.notebook.calls.append("GET")
+        if job_id not in known:
+            return httpx.Response(404, json={"error": {"code": 404, "message": "Job not found"}})
+        return httpx.Response(200, json={"id": job_id, "status": known[job_id]})
 
 
 @pytest.fixture

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_provider_orvideo.api.schema import JobStatus
-from airflow_provider_orvideo.ledger.record import (
-    Ambiguous,
-    Attach,
-    EndedWithoutVideo,
-    PastJob,
-    Phase,
-    Reuse,
-    Submit,
-    decide,
-)
+from airflow_provider_orvideo.ledger.decision import Ambiguous, Attach, EndedWithoutVideo, Reuse, Submit, decide
+from airflow_provider_orvideo.ledger.record import PastJob, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable

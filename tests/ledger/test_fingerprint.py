@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider_orvideo.api.schema import VideoRequest
-from airflow_provider_orvideo.ledger.record import fingerprint
+from airflow_provider_orvideo.ledger.fingerprint import fingerprint
 
 FRAME = {"image_url": {"url": "https://example.com/a.png"}, "frame_type": "first_frame"}
 REFERENCE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -104,3 +104,126 @@ def test_a_fingerprint_shows_nothing_of_the_order() -> None:
     print_ = of(prompt="something private")
     assert len(print_) == 64
     assert set(print_) <= set("0123456789abcdef")
+
+
+# ── Media by content ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def with_frame(url: str) -> str:
+    return of(frame_images=[{**FRAME, "image_url": {"url": url}}])
+
+
+def s3(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://films.s3.eu-west-1.amazonaws.com/{path}?{extra}X-Amz-Algorithm=AWS4-HMAC-SHA256"
+        f"&X-Amz-Credential=AKIA{number}%2F2026110{number}%2Feu-west-1%2Fs3%2Faws4_request&X-Amz-Date=2026110{number}T0Z"
+        f"&X-Amz-Expires=3600&X-Amz-SignedHeaders=host&X-Amz-Security-Token=t%2B{number}&X-Amz-Signature=ab{number}"
+    )
+
+
+def s3_old(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://films.s3.amazonaws.com/{path}?{extra}AWSAccessKeyId=AKIA{number}&Expires=179{number}"
+        f"&Signature=x%2F{number}%3D&x-amz-security-token=t{number}"
+    )
+
+
+def gcs(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://storage.googleapis.com/films/{path}?{extra}X-Goog-Algorithm=GOOG4-RSA-SHA256&X-Goog-Credential=me{number}"
+        f"&X-Goog-Date=2026110{number}T0Z&X-Goog-Expires=90{number}&X-Goog-SignedHeaders=host&X-Goog-Signature=cd{number}"
+    )
+
+
+def gcs_old(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://storage.googleapis.com/films/{path}?{extra}GoogleAccessId=me{number}&Expires=179{number}"
+        f"&Signature=y{number}"
+    )
+
+
+def azure(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://films.blob.core.windows.net/{path}?{extra}sp=r&st=2026-11-0{number}&se=2026-12-0{number}&spr=https"
+        f"&sv=2026-0{number}-01&sr=b&skoid={number}&sktid={number}&skt={number}&ske={number}&sks=b&skv={number}"
+        f"&sig=z%2F{number}%3D"
+    )
+
+
+def cloudfront(number: int, path: str = "frames/a.png", extra: str = "") -> str:
+    return (
+        f"https://films.cloudfront.net/{path}?{extra}Expires=179{number}&Policy=eyJ{number}&Signature=w{number}~"
+        f"&Key-Pair-Id=K{number}"
+    )
+
+
+SIGNED = {each.__name__: each for each in (s3, s3_old, gcs, gcs_old, azure, cloudfront)}
+VERSIONS = ["versionId=1&", "generation=1&", "snapshot=1&", "id=1&", "v=&"]
+
+
+@pytest.mark.parametrize("how", SIGNED)
+def test_a_url_that_is_signed_again_is_the_same_medium(how: str) -> None:
+    sign = SIGNED[how]
+    assert sign(1) != sign(2)
+    assert with_frame(sign(1)) == with_frame(sign(2))
+    assert with_frame(sign(1, extra="versionId=1&")) == with_frame(sign(2, extra="versionId=1&"))
+    assert with_frame(sign(1)) == with_frame(sign(1).partition("?")[0])
+
+
+@pytest.mark.parametrize("how", SIGNED)
+def test_another_object_or_version_is_another_medium_however_it_is_signed(how: str) -> None:
+    sign = SIGNED[how]
+    urls = [sign(1), sign(1, path="frames/b.png"), *(sign(1, extra=extra) for extra in VERSIONS)]
+    urls += [sign(1, extra="versionId=2&"), sign(1).replace("films", "others")]
+    assert len({with_frame(url) for url in urls}) == len(urls)
+
+
+@pytest.mark.parametrize("name", ["st", "sv", "sp", "se", "sr", "policy", "expires", "key-pair-id", "awsaccesskeyid"])
+def test_the_words_of_a_signature_mean_something_where_there_is_none(name: str) -> None:
+    assert with_frame(f"https://example.com/render?{name}=day") != with_frame(
+        f"https://example.com/render?{name}=night"
+    )
+
+
+def test_a_fragment_never_reaches_a_server_and_does_not_count() -> None:
+    assert with_frame("https://example.com/a.png#1") == with_frame("https://example.com/a.png#2")
+
+
+@pytest.mark.parametrize(
+    "url", ["https://example.com/%zz?%zz=%zz&&=", "https://example.com/?a=1;b=2", "https://[::1]/"]
+)
+def test_odd_urls_have_a_fingerprint_too(url: str) -> None:
+    assert len(with_frame(url)) == 64
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "data:image/png;base64,+/8=",
+        "data:image/png;base64,%2B/8%3D",
+        "DATA:image/png;BASE64,+/8=",
+        "data:image/png;charset=utf-8;base64,+/8=",
+        "data:image/png;base64,+/8",
+        "data:image/png;base64,+/%0A8=",
+        "data:image/png,%FB%FF",
+        "data:,%fb%ff",
+    ],
+)
+def test_the_same_bytes_are_the_same_medium_however_they_are_spelt(spelling: str) -> None:
+    assert with_frame(spelling) == with_frame("data:image/png;base64,+/8=")
+
+
+@pytest.mark.parametrize("other", ["data:image/png;base64,+/A=", "data:image/png,+/8=", "data:image/png;base64,&&&&"])
+def test_other_bytes_are_another_medium(other: str) -> None:
+    assert with_frame(other) != with_frame("data:image/png;base64,+/8=")
+
+
+def test_media_in_a_providers_own_options_count_by_content_too() -> None:
+    def options(url: str) -> str:
+        return of(provider={"options": {"atlas": {"masks": [{"url": url}]}}})
+
+    assert options(s3(1)) == options(s3(2)) != options(s3(1, path="frames/b.png"))
+
+
+def test_a_prompt_that_looks_like_a_signed_url_counts_word_by_word() -> None:
+    assert of(prompt=s3(1)) != of(prompt=s3(2))

@@ -17,7 +17,7 @@ from airflow_provider_orvideo.exceptions import (
     OrVideoError,
     OutcomeUnknownError,
 )
-from airflow_provider_orvideo.ledger.purchase import obtain
+from airflow_provider_orvideo.ledger.purchase import Attempt, obtain
 from airflow_provider_orvideo.simulator import Simulator, SimulatorSettings
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.api.schema import VideoRequest
     from tests.ledger.conftest import Notebook, Shop
 
+ATTEMPT = Attempt(conn_id="c")
 #: What the first POST meets, and whether it may have bought a video.
 FAULTS: dict[str, tuple[Any, bool]] = {
     "accepted": (None, True),
@@ -86,7 +87,7 @@ def test_whatever_goes_wrong_five_attempts_buy_one_video_at_most(
     jobs: list[str | None] = []
     for _ in range(5):
         with contextlib.suppress(OrVideoError, KeyboardInterrupt, SystemExit, ZeroDivisionError):
-            jobs.append(obtain(client, order, notebook, conn_id="c", sleep=lambda _: None).job_id)
+            jobs.append(obtain(client, order, notebook, ATTEMPT, sleep=lambda _: None).job_id)
     # After a clear refusal a second POST is right; what may have bought a video was the only one.
     assert shop.posts <= (1 if may_have_bought else 2)
     assert len(shop.sold) <= 1
@@ -101,8 +102,8 @@ def test_what_was_refused_for_certain_does_not_stop_the_next_attempt(
 ) -> None:
     shop.script = [FAULTS[fault][0]] * (3 if fault in {"429", "no connection"} else 1)
     with pytest.raises(OrVideoError):
-        obtain(client, order, notebook, conn_id="c")
-    assert obtain(client, order, notebook, conn_id="c").job_id == "job-1"
+        obtain(client, order, notebook, ATTEMPT)
+    assert obtain(client, order, notebook, ATTEMPT).job_id == "job-1"
     assert shop.sold == ["job-1"]
 
 
@@ -141,9 +142,9 @@ def test_the_server_receives_one_post_whatever_becomes_of_its_answer(
     )
     with VideoClient(config) as client:
         with pytest.raises(OutcomeUnknownError):
-            obtain(client, order, notebook, conn_id="c")
+            obtain(client, order, notebook, ATTEMPT)
         for _ in range(3):
             with pytest.raises(AmbiguousSubmitError):
-                obtain(client, order, notebook, conn_id="c")
+                obtain(client, order, notebook, ATTEMPT)
     assert simulator.posts == 1
     assert len(simulator.jobs()) <= 1

@@ -22,8 +22,9 @@ from airflow_provider_orvideo.exceptions import (
     ServiceUnavailableError,
     StatusError,
 )
-from airflow_provider_orvideo.ledger.purchase import obtain
-from airflow_provider_orvideo.ledger.record import Phase, fingerprint
+from airflow_provider_orvideo.ledger.fingerprint import fingerprint
+from airflow_provider_orvideo.ledger.purchase import Attempt, obtain
+from airflow_provider_orvideo.ledger.record import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,7 +65,7 @@ def buy(client: VideoClient, order: VideoRequest, notebook: Notebook, pauses: li
 
     def attempt(request: VideoRequest | None = None) -> Record:
         clock = iter([1000.0, 1003.0]).__next__
-        return obtain(client, request or order, notebook, conn_id="c", clock=clock, sleep=pauses.append)
+        return obtain(client, request or order, notebook, Attempt(conn_id="c"), clock=clock, sleep=pauses.append)
 
     return attempt
 
@@ -261,13 +262,15 @@ def test_after_an_unknown_outcome_the_intent_stays_and_no_attempt_sends_again(
     kept = notebook.peek()
     assert kept is not None
     assert kept.phase == Phase.INTENT
+    # The second write only adds what was seen.
+    assert notebook.calls == ["load", "save intent", "POST", "save intent"]
     changed = VideoRequest.build(model="google/veo-3.1", prompt="changed")
     for request in (None, None, changed):
         with pytest.raises(AmbiguousSubmitError):
             buy(request)
     assert shop.posts == 1
     assert notebook.page == page
-    assert notebook.calls.count("save intent") == 1
+    assert notebook.calls[4:] == ["load"] * 3
 
 
 def test_an_error_that_is_no_clear_refusal_keeps_the_intent_whoever_raised_it(

@@ -86,5 +86,30 @@ def test_a_record_survives_the_store(record_of: Callable[..., Record], phase: Ph
         cost_usd=0.0,
         outputs=0,
         past=(PastJob(job_id="job-0", cost_usd=0.25), PastJob(job_id="job-00")),
+        lost=(1.0, 2.5),
+        max_tries=0,
+        try_number=1,
+        adopted=True,
+        detached_at=0.0,
+        evidence="HTTP 503",
     )
     assert read_record(json.loads(json.dumps(record.to_json()))) == record
+
+
+def test_a_record_that_an_older_provider_wrote_knows_of_no_clear_and_no_lost_order() -> None:
+    record = read_record(GOOD)
+    assert record is not None
+    assert (record.max_tries, record.try_number, record.lost, record.adopted) == (None, None, (), False)
+    assert (record.detached_at, record.evidence) == (None, None)
+
+
+def test_letting_go_of_a_job_changes_nothing_but_the_note(record_of: Callable[..., Record]) -> None:
+    record = record_of()
+    assert record.detached(now=5.0).model_copy(update={"detached_at": None}) == record
+
+
+@pytest.mark.parametrize(("phase", "lost"), [("intent", (7.0, 1000.0)), ("submitted", (7.0,)), ("terminal", (7.0,))])
+def test_an_order_is_lost_as_long_as_its_outcome_is_unknown(
+    record_of: Callable[..., Record], phase: str, lost: tuple[float, ...]
+) -> None:
+    assert record_of(phase, lost=(7.0,)).all_lost() == lost

@@ -1,0 +1,37 @@
+"""How a task hands its wait to the triggerer."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
+
+if TYPE_CHECKING:
+    from airflow_provider_orvideo.polling.decision import Wait
+
+#: What Airflow's own trigger timeout gets on top of the deadline, in seconds: it only catches a trigger that is lost.
+_SAFETY_NET: Final = 900.0
+
+
+def deferral(wait: Wait, *, conn_id: str, model: str | None, resume_grace: float) -> dict[str, Any]:
+    """Return the arguments of ``defer``.
+
+    Args:
+        wait: the job and how long to wait for it.
+        conn_id: Airflow connection that the job belongs to.
+        model: model id that was ordered, None for unknown.
+        resume_grace: seconds between the deferral and the first look; see ``[orvideo] resume_grace``.
+    """
+    now = time.time()
+    trigger = OrVideoJobTrigger(
+        conn_id=conn_id,
+        job_id=wait.job_id,
+        submitted_at=wait.submitted_at,
+        deadline=wait.deadline,
+        poll_interval=wait.poll_interval,
+        model=model,
+        not_before=now + resume_grace,
+    )
+    return {"trigger": trigger, "timeout": timedelta(seconds=max(0.0, wait.deadline - now) + _SAFETY_NET)}
