@@ -88,6 +88,10 @@ layers: setup  ## import-linter: who may import whom.
 docs: setup  ## Build the documentation into docs/_build/html; warnings are errors.
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
+.PHONY: chaos
+chaos: setup  ## Break a real deployment in every way of the runbook's table, and print what was paid.
+	ORVIDEO_CHAOS=full $(BIN)/python -m pytest -q -s tests/chaos
+
 .PHONY: coverage
 coverage: setup  ## The test suite with branch coverage.
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
@@ -98,6 +102,10 @@ coverage: setup  ## The test suite with branch coverage.
 .PHONY: bench-import
 bench-import: setup  ## What importing the operators costs, next to other providers.
 	$(BIN)/python benchmarks/bench_import.py
+
+.PHONY: bench-pay-once
+bench-pay-once: setup  ## Paid requests under the same faults: the official SDK and this provider.
+	$(BIN)/python benchmarks/bench_pay_once.py
 
 .PHONY: clean
 clean:  ## Remove everything that the commands above made.
