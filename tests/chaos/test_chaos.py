@@ -195,7 +195,9 @@ ROWS: Final = (
         says=("Re-attached to job",),
     ),
     Row("worker_killed_at_resume", "worker killed when it resumes", says=("Re-attached to job",)),
-    Row("worker_killed_before_xcom", "worker killed before the result was handed on", says=("has ended as 'completed'",)),
+    Row(
+        "worker_killed_before_xcom", "worker killed before the result was handed on", says=("has ended as 'completed'",)
+    ),
     Row("worker_killed_before_publishing", "worker killed before the video was stored"),
     Row(
         "synchronous_worker_killed",
