@@ -15,9 +15,12 @@ import sys
 from importlib.metadata import version
 from typing import Final
 
-OURS: Final = "this provider: submit + download"
+OURS: Final = "this provider: submit + download + sensor"
 CANDIDATES: Final = {
-    OURS: "import airflow_provider_orvideo.operators.submit, airflow_provider_orvideo.operators.download",
+    OURS: (
+        "import airflow_provider_orvideo.operators.submit, airflow_provider_orvideo.operators.download, "
+        "airflow_provider_orvideo.sensors.job"
+    ),
     "standard: BashOperator": "from airflow.providers.standard.operators.bash import BashOperator",
     "common-ai: LLMBatchOperator": "from airflow.providers.common.ai.operators.llm_batch import LLMBatchOperator",
     "http: HttpOperator": "from airflow.providers.http.operators.http import HttpOperator",

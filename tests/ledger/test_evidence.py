@@ -171,6 +171,19 @@ def test_a_changed_request_that_must_not_be_ordered_says_how_to_go_on_either_way
     assert buy(policies=Policies(on_changed_request="fail")) == first
 
 
+def test_a_clear_of_an_ended_order_is_ordered_anew_where_the_author_says_so_and_a_retry_is_not(
+    buy: Buy, shop: Shop, notebook: Notebook, caplog: pytest.LogCaptureFixture
+) -> None:
+    anew = Policies(on_clear="submit")
+    first = buy(policies=anew, max_tries=2)
+    notebook.save(first.terminal(status="completed", now=9.0, error=None, generation_id=None, cost_usd=None, outputs=1))
+    assert buy(policies=anew, max_tries=2).job_id == buy(max_tries=4).job_id == "job-1"
+    second = buy(policies=anew, max_tries=4)
+    assert (second.job_id, second.max_tries, [job.job_id for job in second.past]) == ("job-2", 4, ["job-1"])
+    assert "A new video is ordered: the task was cleared after job job-1 had ended." in caplog.text
+    assert shop.posts == 2
+
+
 def test_attaching_says_who_ordered_when_and_whether_the_task_was_cleared(
     buy: Buy, notebook: Notebook, caplog: pytest.LogCaptureFixture
 ) -> None:
