@@ -46,7 +46,6 @@ def config_from_connection(connection: ConnectionLike) -> ClientConfig:
         title=_text("title", extras.get("title")),
         categories=_list("categories", extras.get("categories")),
         proxy=_text("proxy", extras.get("proxy")),
-        max_requests_per_second=_limit("max_requests_per_second", extras.get("max_requests_per_second")),
         allow_insecure_http=_flag("allow_insecure_http", extras.get("allow_insecure_http")),
         connect_timeout=_number("connect_timeout", extras.get("connect_timeout"), ClientConfig.connect_timeout),
         read_timeout=_number("read_timeout", extras.get("read_timeout"), ClientConfig.read_timeout),
@@ -114,10 +113,6 @@ def _number(name: str, value: Any, default: float) -> float:  # noqa: ANN401
             f"Connection field '{name}' is {redact(repr(value), limit=80)}; it must be a number of seconds."
         )
     return seconds
-
-
-def _limit(name: str, value: Any) -> float | None:  # noqa: ANN401
-    return None if value is None or value == "" else _number(name, value, 0.0)
 
 
 def _flag(name: str, value: Any) -> bool:  # noqa: ANN401

@@ -153,7 +153,7 @@ def test_a_retry_after_a_failed_wait_finds_the_job_and_orders_nothing(deployment
     assert task["try_number"] == 2
     (job,) = deployment.jobs(prompt="an unreadable")
     assert f"The status of job {job['id']} cannot be read" in airflow.task_log(ANY, runs.unreadable, "submit", 1)
-    assert "ordered by an earlier attempt; nothing is sent" in airflow.task_log(ANY, runs.unreadable, "submit", 2)
+    assert "nothing is ordered now" in airflow.task_log(ANY, runs.unreadable, "submit", 2)
     check_landed(airflow.xcom(ANY, runs.unreadable, "download"))
     assert deployment.posts(prompt="an unreadable") == 1
 
