@@ -296,7 +296,7 @@ class JobFailedError(JobError):
 
 
 class JobRefusedError(JobFailedError):
-    """The job ended without a video and its error speaks of moderation. A retry does not help; only another request does."""
+    """The job ended without a video and its error speaks of moderation. Only another request helps, not a retry."""
 
 
 class JobCancelledError(JobError):
