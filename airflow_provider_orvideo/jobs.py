@@ -80,3 +80,9 @@ def end_in_words(
         f"Job {job_id}{f' ({model})' if model else ''} ended as '{status}' without a video"
         f"{f': {error.rstrip(chr(46))}' if error else ''}. {billed}."
     )
+
+
+def completed_in_words(job_id: str | None, *, outputs: int, cost_usd: float | None) -> str:
+    """Say that a job has its video, and what it cost."""
+    cost = "an unknown amount" if cost_usd is None else f"${cost_usd:.4f}"
+    return f"Job {job_id} completed with {outputs} video(s) for {cost}."

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import shutil
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
-    import pytest
+    from collections.abc import Iterator
 
 _HOME = Path(tempfile.mkdtemp(prefix="orvideo-tests-"))
 
@@ -32,3 +37,33 @@ os.environ.update(
 def pytest_unconfigure(config: pytest.Config) -> None:  # noqa: ARG001 - pytest's signature
     """Leave nothing behind."""
     shutil.rmtree(_HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The address of an S3 of our own."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - heavy, and few tests need it
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    """An empty bucket, as ``s3://aws_test@<bucket>``."""
+    from airflow.sdk import ObjectStoragePath  # noqa: PLC0415 - not before AIRFLOW_HOME is set
+
+    connection = {
+        "conn_type": "aws",
+        "login": "testing",
+        "password": "testing-secret-key",
+        "extra": {"endpoint_url": s3_endpoint, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
+    uri = f"s3://aws_test@test-{zlib.crc32(request.node.nodeid.encode())}"
+    ObjectStoragePath(uri).mkdir()
+    return uri

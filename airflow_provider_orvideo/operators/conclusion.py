@@ -13,7 +13,7 @@ from airflow_provider_orvideo.exceptions import (
     JobUnreachableError,
     LedgerUnavailableError,
 )
-from airflow_provider_orvideo.jobs import end_in_words, kind_of_end
+from airflow_provider_orvideo.jobs import completed_in_words, end_in_words, kind_of_end
 from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import JobManifest, iso
 from airflow_provider_orvideo.polling.event import Outcome, WaitEvent
@@ -48,8 +48,7 @@ def conclude(record: Record, store: Store, policies: Policies) -> JobManifest:
     """
     if record.status != JobStatus.COMPLETED:
         raise _ended_without_video(record, store, policies)
-    cost = "an unknown amount" if record.cost_usd is None else f"${record.cost_usd:.4f}"
-    log.info("Job %s completed with %d video(s) for %s.", record.job_id, record.outputs, cost)
+    log.info(completed_in_words(record.job_id, outputs=record.outputs, cost_usd=record.cost_usd))
     return manifest_of(record)
 
 

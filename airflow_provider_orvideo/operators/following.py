@@ -39,14 +39,12 @@ class Following:
         conn_id: Airflow connection that the job belongs to.
         timeout: seconds from the submission.
         poll_interval: seconds between two looks.
-        resume_grace: seconds between a deferral and the first look; see ``[orvideo] resume_grace``.
     """
 
     record: Record
     conn_id: str
     timeout: float
     poll_interval: float
-    resume_grace: float
 
     @property
     def wait(self) -> Wait:
@@ -72,10 +70,10 @@ class Following:
         self._say("on this worker")
         return self._event(wait_for_job(client, self.wait))
 
-    def deferral(self) -> dict[str, Any]:
-        """Return the arguments of ``defer``."""
+    def deferral(self, *, resume_grace: float) -> dict[str, Any]:
+        """Return the arguments of ``defer``; ``resume_grace`` as `deferral` of the triggers takes it, in seconds."""
         self._say("in the triggerer, without a worker slot")
-        return deferral(self.wait, conn_id=self.conn_id, model=self.record.model, resume_grace=self.resume_grace)
+        return deferral(self.wait, conn_id=self.conn_id, model=self.record.model, resume_grace=resume_grace)
 
     def rescue(self, client: VideoClient, error: Exception) -> dict[str, Any]:
         """Look at the job after its trigger was lost, and return the event if it ended.

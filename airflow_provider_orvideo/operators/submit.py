@@ -222,7 +222,7 @@ class OrVideoSubmitOperator(BaseOperator):
                 adopt=_job_id(self.job_id),
             )
             # A setting that cannot be read must show before anything is ordered.
-            conf.getfloat("orvideo", "resume_grace", fallback=10.0)
+            resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
             self._store = store_for(context)
             record = obtain(client, request, self._store, attempt)
             self._job_id = record.job_id
@@ -234,7 +234,7 @@ class OrVideoSubmitOperator(BaseOperator):
             following = self._following(record)
             event = following.look(client)
             if event is None and self.deferrable:
-                self.defer(method_name="execute_complete", **following.deferral())
+                self.defer(method_name="execute_complete", **following.deferral(resume_grace=resume_grace))
             if event is None:
                 event = following.here(client)
         return self.execute_complete(context, event)
@@ -297,11 +297,7 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.operators.following import Following  # noqa: PLC0415
 
         return Following(
-            record=record,
-            conn_id=self.orvideo_conn_id,
-            timeout=self.timeout,
-            poll_interval=self.poll_interval,
-            resume_grace=conf.getfloat("orvideo", "resume_grace", fallback=10.0),
+            record=record, conn_id=self.orvideo_conn_id, timeout=self.timeout, poll_interval=self.poll_interval
         )
 
 

@@ -14,7 +14,7 @@ from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.api.retry import NO_RETRY
 from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import JobTimedOutError, JobUnreachableError, OrVideoError
-from airflow_provider_orvideo.jobs import end_in_words, kind_of_end
+from airflow_provider_orvideo.jobs import completed_in_words, end_in_words, kind_of_end
 from airflow_provider_orvideo.manifests import JobManifest, iso
 from airflow_provider_orvideo.polling.decision import PollAgain, Progress, Wait, after_error, after_status
 from airflow_provider_orvideo.polling.event import Outcome, WaitEvent, event_of
@@ -107,8 +107,7 @@ def conclude(event: WaitEvent, job: JobManifest | None) -> dict[str, Any]:
         )
     if event.status != JobStatus.COMPLETED:
         raise _ended_without_video(event)
-    cost = "an unknown amount" if event.cost_usd is None else f"${event.cost_usd:.4f}"
-    log.info("Job %s completed with %d video(s) for %s.", event.job_id, event.outputs, cost)
+    log.info(completed_in_words(event.job_id, outputs=event.outputs, cost_usd=event.cost_usd))
     return _manifest(event, job).to_json()
 
 

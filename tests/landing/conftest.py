@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import random
 import struct
-import zlib
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
 import pytest
 from airflow.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.api.config import ClientConfig
@@ -198,33 +194,7 @@ def where() -> Callable[..., Destination]:
     return make
 
 
-# ── S3 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """An empty bucket, as ``s3://aws_test@<bucket>``."""
-    connection = {
-        "conn_type": "aws",
-        "login": "testing",
-        "password": "testing-secret-key",
-        "extra": {"endpoint_url": s3_endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
-    name = f"videos-{zlib.crc32(request.node.nodeid.encode())}"
-    uri = f"s3://aws_test@{name}"
-    ObjectStoragePath(uri).mkdir()
-    return uri
+# ── Stores ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
 @pytest.fixture(params=["local", "s3"])

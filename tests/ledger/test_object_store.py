@@ -3,50 +3,22 @@
 from __future__ import annotations
 
 import json
-import logging
-import zlib
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import ObjectStoragePath
-from moto.server import ThreadedMotoServer
 
 from airflow_provider_orvideo.exceptions import LedgerUnavailableError
 from airflow_provider_orvideo.ledger.stores import ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from airflow_provider_orvideo.ledger.record import Record
 
     RecordOf = Callable[..., Record]
-
-
-@pytest.fixture(scope="session")
-def s3_endpoint() -> Iterator[str]:
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
-@pytest.fixture
-def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
-    """An empty bucket, as ``s3://aws_test@<bucket>``."""
-    connection = {
-        "conn_type": "aws",
-        "login": "testing",
-        "password": "testing-secret-key",
-        "extra": {"endpoint_url": s3_endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_AWS_TEST", json.dumps(connection))
-    uri = f"s3://aws_test@state-{zlib.crc32(request.node.nodeid.encode())}"
-    ObjectStoragePath(uri).mkdir()
-    return uri
 
 
 @pytest.fixture(params=["local", "s3"])
