@@ -89,6 +89,11 @@ def get_provider_info() -> dict[str, Any]:
                         "description": "HTTP proxy, with credentials if it needs any. Default: the environment's.",
                         "schema": {"type": ["string", "null"], "format": "password"},
                     },
+                    "max_requests_per_second": {
+                        "label": "Most status reads per second",
+                        "description": "For each triggerer. Default: no limit but the server's own, which is learned.",
+                        "schema": {"type": ["number", "null"], "minimum": 0.1},
+                    },
                     "allow_insecure_http": {
                         "label": "Allow plain http",
                         "description": "Let the API key travel unencrypted to a base URL that is not this machine.",

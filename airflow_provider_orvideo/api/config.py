@@ -60,6 +60,8 @@ class ClientConfig:
         proxy: URL of an HTTP proxy; without it the environment's proxy variables hold.
         allow_insecure_http: let the key travel over plain http to a host that is not loopback.
         max_connections: size of the connection pool.
+        max_requests_per_second: most status reads per second that one triggerer makes; None for no limit but the
+            server's own.
         read_retry: retries of free reads.
         submit_retry: retries of the paid POST, which happen only where nothing was accepted.
 
@@ -78,6 +80,7 @@ class ClientConfig:
     proxy: str | None = field(default=None, repr=False)
     allow_insecure_http: bool = False
     max_connections: int = 10
+    max_requests_per_second: float | None = None
     read_retry: RetryPolicy = READ_POLICY
     submit_retry: RetryPolicy = SUBMIT_POLICY
 
@@ -95,6 +98,11 @@ class ClientConfig:
                 raise ConfigurationError(
                     f"Connection field '{name}' is {getattr(self, name)!r}; it must be a number of seconds above 0."
                 )
+        if self.max_requests_per_second is not None and not self.max_requests_per_second > 0:
+            raise ConfigurationError(
+                f"Connection field 'max_requests_per_second' is {self.max_requests_per_second!r}; it must be a number "
+                "above 0, or empty for no limit."
+            )
         if self.max_connections < 1:
             raise ConfigurationError(f"'max_connections' is {self.max_connections!r}; it must be at least 1.")
 

@@ -46,10 +46,11 @@ def config_from_connection(connection: ConnectionLike) -> ClientConfig:
         title=_text("title", extras.get("title")),
         categories=_list("categories", extras.get("categories")),
         proxy=_text("proxy", extras.get("proxy")),
+        max_requests_per_second=_limit("max_requests_per_second", extras.get("max_requests_per_second")),
         allow_insecure_http=_flag("allow_insecure_http", extras.get("allow_insecure_http")),
-        connect_timeout=_number("connect_timeout", extras.get("connect_timeout"), ClientConfig.connect_timeout),
-        read_timeout=_number("read_timeout", extras.get("read_timeout"), ClientConfig.read_timeout),
-        submit_timeout=_number("submit_timeout", extras.get("submit_timeout"), ClientConfig.submit_timeout),
+        connect_timeout=_seconds("connect_timeout", extras.get("connect_timeout"), ClientConfig.connect_timeout),
+        read_timeout=_seconds("read_timeout", extras.get("read_timeout"), ClientConfig.read_timeout),
+        submit_timeout=_seconds("submit_timeout", extras.get("submit_timeout"), ClientConfig.submit_timeout),
     )
 
 
@@ -101,18 +102,22 @@ def _list(name: str, value: Any) -> tuple[str, ...]:  # noqa: ANN401
     return tuple(item.strip() for item in (_text(name, value) or "").split(",") if item.strip())
 
 
-def _number(name: str, value: Any, default: float) -> float:  # noqa: ANN401
-    if value is None or value == "":
-        return default
+def _seconds(name: str, value: Any, default: float) -> float:  # noqa: ANN401
+    return default if value is None or value == "" else _number(name, value, "a number of seconds")
+
+
+def _limit(name: str, value: Any) -> float | None:  # noqa: ANN401
+    return None if value is None or value == "" else _number(name, value, "a number, or empty for no limit")
+
+
+def _number(name: str, value: Any, what: str) -> float:  # noqa: ANN401
     try:
-        seconds = float(value)
+        number = float(value)
     except (TypeError, ValueError, OverflowError):
-        seconds = math.nan
-    if not math.isfinite(seconds):
-        raise ConfigurationError(
-            f"Connection field '{name}' is {redact(repr(value), limit=80)}; it must be a number of seconds."
-        )
-    return seconds
+        number = math.nan
+    if not math.isfinite(number):
+        raise ConfigurationError(f"Connection field '{name}' is {redact(repr(value), limit=80)}; it must be {what}.")
+    return number
 
 
 def _flag(name: str, value: Any) -> bool:  # noqa: ANN401

@@ -1,8 +1,7 @@
-"""Waits for one job by the rules of ``decision.py``, blocking on a worker or asynchronously in a trigger."""
+"""Waits for one job on a worker, by the rules of ``decision.py``; triggers wait in the hub."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -23,9 +22,9 @@ from airflow_provider_orvideo.polling.decision import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    from airflow_provider_orvideo.api.client import AsyncVideoClient, VideoClient
+    from airflow_provider_orvideo.api.client import VideoClient
 
 log = logging.getLogger(__name__)
 
@@ -58,26 +57,6 @@ def look_once(client: VideoClient, wait: Wait, *, clock: Callable[[], float] = t
         log.info("The first look at job %s failed; waiting for it all the same. %s", wait.job_id, error)
         return None
     return decision if isinstance(decision, Ended) else None
-
-
-async def wait_for_job_async(
-    client: AsyncVideoClient,
-    wait: Wait,
-    *,
-    clock: Callable[[], float] = time.time,
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-) -> Ended | TimedOut | GaveUp:
-    """Poll until the wait is over, as `wait_for_job`, without blocking the event loop."""
-    decision: Decision = PollAgain(first_delay(wait, now=clock()))
-    while isinstance(decision, PollAgain):
-        await sleep(decision.delay)
-        try:
-            job = await client.get_generation(wait.job_id, retry=NO_RETRY)
-        except OrVideoError as error:
-            decision = _failed(wait, decision.progress, error, now=clock())
-        else:
-            decision = after_status(wait, job, now=clock())
-    return decision
 
 
 def _failed(wait: Wait, progress: Progress, error: OrVideoError, *, now: float) -> Decision:

@@ -14,12 +14,13 @@ from airflow_provider_orvideo.exceptions import BeforeSendError, ConfigurationEr
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
 from airflow_provider_orvideo.polling.decision import GaveUp, Wait
 from airflow_provider_orvideo.polling.event import event_of
-from airflow_provider_orvideo.polling.waiting import wait_for_job_async
+from airflow_provider_orvideo.polling.hub import hub_for
+from airflow_provider_orvideo.triggers.metrics import send
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from airflow_provider_orvideo.api.client import AsyncVideoClient
+    from airflow_provider_orvideo.api.config import ClientConfig
     from airflow_provider_orvideo.polling.decision import Ended, TimedOut
 
 #: How often the connection is looked up before the wait is given up; over a minute in all.
@@ -106,7 +107,7 @@ class OrVideoJobTrigger(BaseTrigger):
 
     async def _wait(self, wait: Wait) -> Ended | TimedOut | GaveUp:
         try:
-            client = await self._client()
+            return await hub_for(self.conn_id, send).wait(wait, model=self.model, lookup=self._lookup)
         except BeforeSendError as error:
             return GaveUp(error)
         except Exception as error:  # noqa: BLE001 - Airflow's own errors differ by version; the worker must hear of it
@@ -115,10 +116,8 @@ class OrVideoJobTrigger(BaseTrigger):
             return GaveUp(
                 ConfigurationError(f"The connection '{self.conn_id}' cannot be read in the triggerer: {reason}")
             )
-        async with client:
-            return await wait_for_job_async(client, wait)
 
-    async def _client(self) -> AsyncVideoClient:
+    async def _lookup(self) -> ClientConfig:
         """Look the connection up; a secrets backend that is away for a moment must not end a healthy wait."""
         retrying = AsyncRetrying(
             stop=stop_after_attempt(_LOOKUPS),
@@ -126,4 +125,4 @@ class OrVideoJobTrigger(BaseTrigger):
             retry=retry_if_not_exception_type((BeforeSendError, AirflowNotFoundException, ValueError, TypeError)),
             reraise=True,
         )
-        return await retrying(OrVideoHook(self.conn_id).aget_conn)
+        return await retrying(OrVideoHook(self.conn_id).aget_config)

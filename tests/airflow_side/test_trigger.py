@@ -16,9 +16,10 @@ from airflow.sdk.serde import deserialize, serialize
 from airflow_provider_orvideo.api.client import AsyncVideoClient
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
+from airflow_provider_orvideo.polling import hub
 from airflow_provider_orvideo.polling.event import WaitEvent
-from airflow_provider_orvideo.polling.waiting import wait_for_job_async
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
+from tests.polling.hub_world import until
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -58,19 +59,6 @@ def order(sim: Simulator) -> str:
         job = hook.generate(request)
     assert sim.posts == 1
     return job.id
-
-
-@pytest.fixture
-def sleeps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Let the trigger's pauses pass at once; holds how long they were meant to be."""
-    asked: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        asked.append(seconds)
-        await asyncio.sleep(0)
-
-    monkeypatch.setitem(wait_for_job_async.__kwdefaults__ or {}, "sleep", sleep)
-    return asked
 
 
 @pytest.fixture
@@ -168,25 +156,25 @@ async def test_ended_without_a_video(
     ids=str,
 )
 async def test_what_passes_is_waited_out(
-    sim: Simulator, job_id: str, watch: WatchFor, fire: Fire, sleeps: list[float], fault: dict[str, Any]
+    sim: Simulator, job_id: str, watch: WatchFor, fire: Fire, fault: dict[str, Any]
 ) -> None:
     sim.add_fault({"match": POLL, "times": 3, **fault})
     event = await fire(watch(job_id))
     assert (event["outcome"], event["status"]) == ("ended", "completed")
-    assert (sim.posts, sim.stats()["polls"], len(sleeps)) == (1, 4, 4)
+    assert (sim.posts, sim.stats()["polls"]) == (1, 4)
 
 
-async def test_a_rate_limit_is_obeyed(
-    sim: Simulator, job_id: str, watch: WatchFor, fire: Fire, sleeps: list[float]
-) -> None:
-    sim.add_fault({"match": POLL, "times": 1, "respond": {"status": 429, "retry_after": 42}})
-    assert (await fire(watch(job_id)))["status"] == "completed"
-    assert sleeps[1] == 42
-    assert sim.posts == 1
+async def test_a_rate_limit_is_obeyed(sim: Simulator, job_id: str, watch: WatchFor, fire: Fire) -> None:
+    sim.add_fault({"match": POLL, "times": 1, "respond": {"status": 429, "retry_after": 1}})
+    trigger = watch(job_id)
+    event = await fire(trigger)
+    assert event["status"] == "completed"
+    assert event["observed_at"] >= trigger.submitted_at + 1
+    assert (sim.posts, sim.stats()["polls"]) == (1, 2)
 
 
-async def test_a_refused_key_gives_the_wait_up_at_once(
-    sim: Simulator, job_id: str, connect: Connect, watch: WatchFor, fire: Fire, sleeps: list[float]
+async def test_a_refused_key_gives_the_wait_up_after_one_more_look(
+    sim: Simulator, job_id: str, connect: Connect, watch: WatchFor, fire: Fire
 ) -> None:
     connect(sim, key="sk-or-live-5ec2e7")
     event = await fire(watch(job_id))
@@ -194,7 +182,25 @@ async def test_a_refused_key_gives_the_wait_up_at_once(
     assert "401" in event["error"]
     assert "password field" in event["error"]
     assert "5ec2e7" not in str(event)
-    assert (sim.stats()["polls"], len(sleeps)) == (1, 1)
+    assert sim.stats()["polls"] == 2
+
+
+async def test_a_key_that_was_changed_meanwhile_is_used(
+    sim: Simulator, job_id: str, connect: Connect, watch: WatchFor, fire: Fire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(sim, key="sk-or-live-5ec2e7")
+    lookup, lookups = BaseHook.aget_connection, 0
+
+    async def changed(_: type[BaseHook], conn_id: str) -> object:
+        nonlocal lookups
+        lookups += 1
+        if lookups == 2:
+            connect(sim)
+        return await lookup(conn_id)
+
+    monkeypatch.setattr(BaseHook, "aget_connection", classmethod(changed))
+    assert (await fire(watch(job_id)))["status"] == "completed"
+    assert (lookups, sim.stats()["polls"]) == (2, 2)
 
 
 async def test_a_missing_connection_gives_the_wait_up(
@@ -263,11 +269,10 @@ async def test_a_passed_deadline_still_reads_the_status_once(
     assert sim.stats()["polls"] == 1
 
 
-async def test_the_first_look_waits_for_the_scheduler(
-    sim: Simulator, job_id: str, watch: WatchFor, fire: Fire, sleeps: list[float]
-) -> None:
-    await fire(watch(job_id, submitted_at=time.time() - 600, not_before=time.time() + 10))
-    assert sleeps == [pytest.approx(10, abs=1)]
+async def test_the_first_look_waits_for_the_scheduler(sim: Simulator, job_id: str, watch: WatchFor, fire: Fire) -> None:
+    not_before = time.time() + 0.5
+    event = await fire(watch(job_id, submitted_at=time.time() - 600, not_before=not_before))
+    assert event["observed_at"] >= not_before
     assert sim.stats()["polls"] == 1
 
 
@@ -305,18 +310,27 @@ async def test_two_triggerers_may_watch_one_job_at_once(
     assert sim.posts == 1
 
 
-async def test_the_client_is_closed_before_the_event_leaves(
-    sim: Simulator, job_id: str, watch: WatchFor, clients: list[str]
+def test_triggers_share_one_client_which_ends_with_the_loop(
+    job_id: str, watch: WatchFor, fire: Fire, clients: list[str]
 ) -> None:
-    async for _ in watch(job_id).run():
-        # Airflow ends the trigger here: nothing may be left to do.
-        assert clients == ["opened", "closed"]
-    assert sim.stats()["polls"] == 1
+    async def triggerer() -> None:
+        await asyncio.gather(*(fire(watch(job_id)) for _ in range(20)))
+        await fire(watch(job_id))
+        assert clients == ["opened"]
+
+    asyncio.run(triggerer())
+    assert clients == ["opened", "closed"]
 
 
-async def test_a_stopped_triggerer_closes_the_client_and_fires_nothing(
-    simulate: Simulate, connect: Connect, watch: WatchFor, fire: Fire, clients: list[str]
+async def test_a_stopped_trigger_leaves_no_client_and_fires_nothing(
+    simulate: Simulate,
+    connect: Connect,
+    watch: WatchFor,
+    fire: Fire,
+    clients: list[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(hub, "LINGER", 0.0)
     sim = simulate(job_seconds="manual")
     connect(sim)
     job_id = order(sim)
@@ -326,7 +340,7 @@ async def test_a_stopped_triggerer_closes_the_client_and_fires_nothing(
     with suppress(asyncio.CancelledError):
         await running
     assert running.cancelled()
-    assert clients == ["opened", "closed"]
+    await until(lambda: clients == ["opened", "closed"])
     assert (sim.posts, sim.job(job_id).status) == (1, "pending")
 
 

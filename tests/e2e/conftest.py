@@ -60,9 +60,9 @@ FAULTS: Final[list[dict[str, Any]]] = [
         "job": {"outcome": "failed", "error": "Content policy violation"},
     },
     {
-        # The key is refused once, in the triggerer.
+        # The key is refused in the triggerer, also after a second look at the connection.
         "match": {"operation": "getVideos", "prompt_contains": "unreadable"},
-        "times": 1,
+        "times": 2,
         "respond": {"status": 401},
     },
     {

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from airflow_provider_orvideo.api.client import AsyncVideoClient, VideoClient
+from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.api.schema import VideoJob
 from airflow_provider_orvideo.polling.decision import Wait
-from airflow_provider_orvideo.polling.waiting import wait_for_job, wait_for_job_async
+from airflow_provider_orvideo.polling.waiting import wait_for_job
+from tests.polling.hub_world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from airflow_provider_orvideo.polling.decision import Ended, GaveUp, TimedOut
 
@@ -35,9 +36,6 @@ class Time:
         assert seconds >= 0
         self.pauses.append(seconds)
         self.now += seconds
-
-    async def asleep(self, seconds: float) -> None:
-        self.sleep(seconds)
 
 
 @dataclass
@@ -83,21 +81,15 @@ def client_of() -> Callable[[Answers], VideoClient]:
     return lambda api: VideoClient(CONFIG, transport=httpx.MockTransport(api))
 
 
-@pytest.fixture(params=["blocking", "asynchronous"])
-def follow(
-    request: pytest.FixtureRequest, time: Time
-) -> Callable[[Answers, Wait], Awaitable[Ended | TimedOut | GaveUp]]:
-    """Wait for the job with one loop or the other: both must do the same."""
+@pytest.fixture
+def follow(time: Time) -> Callable[[Answers, Wait], Ended | TimedOut | GaveUp]:
+    """Wait for the job as a worker does."""
 
-    async def blocking(api: Answers, wait: Wait) -> Ended | TimedOut | GaveUp:
+    def blocking(api: Answers, wait: Wait) -> Ended | TimedOut | GaveUp:
         with VideoClient(CONFIG, transport=httpx.MockTransport(api), sleep=_no_sleep) as client:
             return wait_for_job(client, wait, clock=time.clock, sleep=time.sleep)
 
-    async def asynchronous(api: Answers, wait: Wait) -> Ended | TimedOut | GaveUp:
-        async with AsyncVideoClient(CONFIG, transport=httpx.MockTransport(api)) as client:
-            return await wait_for_job_async(client, wait, clock=time.clock, sleep=time.asleep)
-
-    return blocking if request.param == "blocking" else asynchronous
+    return blocking
 
 
 def _no_sleep(seconds: float) -> None:
@@ -121,3 +113,9 @@ def job_of() -> Callable[..., VideoJob]:
         return VideoJob.model_validate({"id": "job-1", "status": status, **fields})
 
     return make
+
+
+@pytest.fixture
+def world(monkeypatch: pytest.MonkeyPatch) -> World:
+    """The hub in a loop of its own, whose time passes only while everybody waits; see `World`."""
+    return World().install(monkeypatch)

@@ -1,4 +1,4 @@
-"""The two loops against a scripted API and a clock of their own: both follow the decisions, and neither raises."""
+"""The worker's loop against a scripted API and a clock of its own: it follows the decisions, and never raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from airflow_provider_orvideo.polling.decision import REFUSALS, Ended, GaveUp, T
 from airflow_provider_orvideo.polling.waiting import look_once
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.polling.decision import Wait
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     AnswersOf = Callable[..., Answers]
     WaitOf = Callable[..., Wait]
-    Follow = Callable[[Answers, Wait], Awaitable[Ended | TimedOut | GaveUp]]
+    Follow = Callable[[Answers, Wait], Ended | TimedOut | GaveUp]
     ClientOf = Callable[[Answers], VideoClient]
 
 TROUBLE: dict[str, Any] = {
@@ -40,23 +40,21 @@ TROUBLE: dict[str, Any] = {
 }
 
 
-async def test_polls_come_at_their_times_until_the_job_ended(
-    follow: Follow, answers: AnswersOf, wait_of: WaitOf
-) -> None:
+def test_polls_come_at_their_times_until_the_job_ended(follow: Follow, answers: AnswersOf, wait_of: WaitOf) -> None:
     api = answers("pending", "in_progress", "a new one", "completed")
-    end = await follow(api, wait_of())
+    end = follow(api, wait_of())
     assert isinstance(end, Ended)
     assert end.job.status == "completed"
     assert api.polled_at == [1005, 1035, 1065, 1095]
 
 
 @pytest.mark.parametrize("trouble", TROUBLE.values(), ids=TROUBLE)
-async def test_trouble_that_passes_does_not_end_the_wait(
+def test_trouble_that_passes_does_not_end_the_wait(
     follow: Follow, answers: AnswersOf, wait_of: WaitOf, trouble: object, caplog: pytest.LogCaptureFixture
 ) -> None:
     api = answers(trouble, trouble, "pending", trouble, "completed")
     with caplog.at_level(logging.INFO):
-        end = await follow(api, wait_of())
+        end = follow(api, wait_of())
     assert isinstance(end, Ended)
     assert len(api.polled_at) == 5
     told = [entry.getMessage() for entry in caplog.records if "the job is not affected" in entry.getMessage()]
@@ -64,66 +62,66 @@ async def test_trouble_that_passes_does_not_end_the_wait(
 
 
 @pytest.mark.parametrize("trouble", [TROUBLE["broken"], 503, "pending"], ids=["broken", "503", "pending"])
-async def test_the_wait_ends_at_the_deadline_with_one_last_look(
+def test_the_wait_ends_at_the_deadline_with_one_last_look(
     follow: Follow, answers: AnswersOf, wait_of: WaitOf, trouble: object
 ) -> None:
     api = answers(trouble)
-    end = await follow(api, wait_of(deadline=2000.0))
+    end = follow(api, wait_of(deadline=2000.0))
     assert end == TimedOut("pending" if trouble == "pending" else None)
     assert api.polled_at[-1] == 2000.0
     assert max(api.polled_at[:-1]) < 2000.0
 
 
-async def test_each_poll_is_one_request_with_no_retries_below(
+def test_each_poll_is_one_request_with_no_retries_below(
     follow: Follow, answers: AnswersOf, wait_of: WaitOf, time: Time
 ) -> None:
     api = answers(503)
-    await follow(api, wait_of(deadline=1400.0))
+    follow(api, wait_of(deadline=1400.0))
     assert len(api.polled_at) == len(time.pauses)
     assert time.pauses == [5, 30, 60, 120, pytest.approx(185)]
 
 
-async def test_a_passed_deadline_still_allows_one_look(
+def test_a_passed_deadline_still_allows_one_look(
     follow: Follow, answers: AnswersOf, wait_of: WaitOf, time: Time
 ) -> None:
     time.now = 99_999.0
     api = answers("completed")
-    assert isinstance(await follow(api, wait_of()), Ended)
+    assert isinstance(follow(api, wait_of()), Ended)
     api = answers("pending")
-    assert await follow(api, wait_of()) == TimedOut("pending")
+    assert follow(api, wait_of()) == TimedOut("pending")
     assert len(api.polled_at) == 1
 
 
-async def test_time_that_answers_take_counts(follow: Follow, answers: AnswersOf, wait_of: WaitOf, time: Time) -> None:
+def test_time_that_answers_take_counts(follow: Follow, answers: AnswersOf, wait_of: WaitOf, time: Time) -> None:
     time.reading = 50.0
     api = answers("pending")
-    assert await follow(api, wait_of(deadline=1200.0)) == TimedOut("pending")
+    assert follow(api, wait_of(deadline=1200.0)) == TimedOut("pending")
     assert api.polled_at == [1055, 1135, 1215]
 
 
 @pytest.mark.parametrize(("code", "kind"), [(401, AuthenticationError), (404, NotFoundError)])
-async def test_what_waiting_cannot_mend_ends_it(
+def test_what_waiting_cannot_mend_ends_it(
     follow: Follow, answers: AnswersOf, wait_of: WaitOf, time: Time, code: int, kind: type[Exception]
 ) -> None:
     time.now = 3000.0
     api = answers("pending", code)
-    end = await follow(api, wait_of())
+    end = follow(api, wait_of())
     assert isinstance(end, GaveUp)
     assert isinstance(end.error, kind)
     assert len(api.polled_at) == 2
 
 
-async def test_refusals_in_a_row_end_it(follow: Follow, answers: AnswersOf, wait_of: WaitOf) -> None:
+def test_refusals_in_a_row_end_it(follow: Follow, answers: AnswersOf, wait_of: WaitOf) -> None:
     api = answers(400, "pending", 400)
-    end = await follow(api, wait_of())
+    end = follow(api, wait_of())
     assert isinstance(end, GaveUp)
     assert isinstance(end.error, BadRequestError)
     assert len(api.polled_at) == 2 + REFUSALS
 
 
-async def test_not_before_is_kept(follow: Follow, answers: AnswersOf, wait_of: WaitOf) -> None:
+def test_not_before_is_kept(follow: Follow, answers: AnswersOf, wait_of: WaitOf) -> None:
     api = answers("completed")
-    await follow(api, wait_of(not_before=1077.0))
+    follow(api, wait_of(not_before=1077.0))
     assert api.polled_at == [1077.0]
 
 
