@@ -19,7 +19,7 @@ import pytest
 from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.polling import hub as hub_module
 from airflow_provider_orvideo.polling.decision import Ended, TimedOut, Wait
-from airflow_provider_orvideo.polling.hub import WORKERS, hub_for
+from airflow_provider_orvideo.polling.hub import IN_FLIGHT, hub_for
 from airflow_provider_orvideo.polling.schedule import ENOUGH, DurationModel
 from airflow_provider_orvideo.polling.shared_client import CONFIG_TTL
 from tests.polling.hub_world import NOW, until
@@ -50,14 +50,15 @@ def test_one_hub_for_each_loop_and_connection() -> None:
     assert len(set(map(id, hubs))) == 4
 
 
-def test_a_thousand_waiters_share_one_look_and_one_client(world: World) -> None:
+def test_a_thousand_waiters_share_one_look_and_few_connections(world: World) -> None:
     async def scene() -> list[End]:
         return await asyncio.gather(*(world.wait_for(f"j{n}") for n in range(1000)))
 
     assert ended(world.run(scene))
-    assert (len(world.lookups), len(world.clients)) == (1, 1)
+    assert len(world.lookups) == 1
+    assert len(world.clients) == IN_FLIGHT
     assert len(world.polls) == 1000
-    assert world.most_under_way == WORKERS
+    assert world.most_under_way == IN_FLIGHT
 
 
 def test_the_connection_is_looked_at_again_in_a_waiters_own_task(world: World) -> None:
@@ -71,7 +72,22 @@ def test_the_connection_is_looked_at_again_in_a_waiters_own_task(world: World) -
     assert ended(world.run(scene))
     assert len(world.lookups) == 3
     assert set(world.lookups) <= set(tasks)
-    assert len(world.clients) == 1, "the same settings need no other client"
+    assert {client.config.api_key for client in world.clients} == {world.key}
+
+
+def test_what_a_crowd_needed_is_closed_when_it_is_gone(world: World) -> None:
+    world.answer = lambda job, _nth: "completed" if world.now > NOW + (200 if job == "last" else 1) else "in_progress"
+
+    async def scene() -> int:
+        last = asyncio.create_task(world.wait_for("last", submitted_at=NOW - 60, poll_interval=0.5))
+        await asyncio.gather(*(world.wait_for(f"j{n}", submitted_at=NOW - 60) for n in range(200)))
+        await asyncio.sleep(100)
+        still_open = sum(not client._reads.is_closed for client in world.clients)
+        await last
+        return still_open
+
+    assert world.run(scene) <= 2
+    assert len(world.clients) >= IN_FLIGHT
 
 
 def test_waiters_on_one_job_share_its_polls(world: World) -> None:
@@ -314,8 +330,8 @@ async def test_hundreds_of_waits_leave_nothing_behind(monkeypatch: pytest.Monkey
     async with serving() as server, asyncio.timeout(15):
         tasks, links = len(asyncio.all_tasks()), sockets()
         assert ended(await asyncio.gather(*(server.wait_for(f"j{n}") for n in range(500))))
-        assert server.connections <= WORKERS
-        assert server.most <= WORKERS
+        assert server.connections <= IN_FLIGHT
+        assert server.most <= IN_FLIGHT
         assert server.requests == 500
         hub = weakref.ref(hub_for("real"))
         await until(lambda: server.open == 0)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.polling.shared_client import CONFIG_TTL, FAILED_TTL, REFUSAL_STANDS, SharedClient
+
+if TYPE_CHECKING:
+    from airflow_provider_orvideo.api.client import AsyncVideoClient
 
 
 @dataclass
@@ -33,6 +37,11 @@ class Connection:
     async def ensure(self) -> None:
         await self.shared.ensure(self.lookup)
 
+    async def borrowed(self) -> AsyncVideoClient:
+        """The client that a request would get now."""
+        async with self.shared.borrow() as client:
+            return client
+
 
 @pytest.fixture
 async def connection() -> Connection:
@@ -50,7 +59,7 @@ async def test_all_that_come_together_share_one_look(connection: Connection) -> 
 
 async def test_it_is_read_again_when_its_time_is_over(connection: Connection) -> None:
     await connection.ensure()
-    client = connection.shared.http
+    client = await connection.borrowed()
     connection.now += CONFIG_TTL - 1
     await connection.ensure()
     assert (connection.reads, connection.shared.is_stale) == (1, False)
@@ -58,7 +67,7 @@ async def test_it_is_read_again_when_its_time_is_over(connection: Connection) ->
     assert connection.shared.is_stale
     await connection.ensure()
     assert connection.reads == 2
-    assert connection.shared.http is client, "the same settings, the same client"
+    assert await connection.borrowed() is client, "the same settings, the same client"
 
 
 async def test_while_one_looks_again_the_others_go_on(connection: Connection) -> None:
@@ -83,7 +92,7 @@ async def test_a_first_look_that_is_cancelled_leaves_it_to_the_next(connection: 
     connection.gate.set()
     async with asyncio.timeout(1):
         await second
-    assert connection.shared.http is not None
+    assert (await connection.borrowed()).config.api_key == connection.key
 
 
 async def test_a_first_failure_is_raised_to_everybody(connection: Connection) -> None:
@@ -91,18 +100,19 @@ async def test_a_first_failure_is_raised_to_everybody(connection: Connection) ->
     for _ in range(2):
         with pytest.raises(KeyError):
             await connection.ensure()
-    assert connection.shared.http is None
+    with pytest.raises(RuntimeError, match="never read"):
+        await connection.borrowed()
 
 
 async def test_a_later_failure_keeps_what_works_and_is_soon_tried_again(
     connection: Connection, caplog: pytest.LogCaptureFixture
 ) -> None:
     await connection.ensure()
-    before = (connection.shared.config, connection.shared.http)
+    before = (connection.shared.config, await connection.borrowed())
     connection.now += CONFIG_TTL
     connection.error = RuntimeError("password=hunter2")
     await connection.ensure()
-    assert (connection.shared.config, connection.shared.http) == before
+    assert (connection.shared.config, await connection.borrowed()) == before
     assert "RuntimeError" in caplog.text
     assert "hunter2" not in caplog.text
     assert not connection.shared.is_stale
@@ -110,16 +120,31 @@ async def test_a_later_failure_keeps_what_works_and_is_soon_tried_again(
     assert connection.shared.is_stale
 
 
-async def test_at_most_one_replaced_client_stays_open(connection: Connection) -> None:
+async def test_each_request_at_a_time_has_a_client_and_they_are_used_again(connection: Connection) -> None:
     await connection.ensure()
-    clients = [connection.shared.http]
-    for number in range(5):
-        connection.key = f"sk-or-{number}"
+    async with connection.shared.borrow() as one, connection.shared.borrow() as two:
+        assert one is not two
+    async with connection.shared.borrow() as again:
+        assert again in {one, two}
+
+
+async def test_a_replaced_client_is_closed_once_nobody_uses_it(connection: Connection) -> None:
+    await connection.ensure()
+    async with connection.shared.borrow() as used:
+        unused = await connection.borrowed()
+        connection.key = "sk-or-two"
         await connection.shared.reload(connection.lookup)
-        clients.append(connection.shared.http)
-    assert [client is not None and client._reads.is_closed for client in clients] == [True] * 4 + [False] * 2
-    await connection.shared.aclose()
-    assert all(client is not None and client._reads.is_closed for client in clients)
+        assert (used._reads.is_closed, unused._reads.is_closed) == (False, True)
+        assert (await connection.borrowed()).config.api_key == "sk-or-two"
+    assert used._reads.is_closed
+
+
+async def test_what_is_on_loan_at_the_end_is_closed_when_it_comes_back(connection: Connection) -> None:
+    await connection.ensure()
+    async with connection.shared.borrow() as used:
+        await connection.shared.aclose()
+        assert not used._reads.is_closed
+    assert used._reads.is_closed
 
 
 async def test_a_refusal_is_worth_one_look_for_a_while(connection: Connection) -> None:
