@@ -42,11 +42,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Requests under way at the same time, and connections: enough for 300 requests per second of 200 ms each.
+#: Requests under way at the same time, and connections, at most.
 IN_FLIGHT: Final = 64
+#: Below that, as many as it takes to ask so often per second: the slower the API answers, the more.
+PACE: Final = 400.0
 #: Seconds to whose multiples polls are put off: several at a time cost a third less than each alone.
 TICK: Final = 0.05
-#: Requests started in one turn of the loop: more would hold up whoever else lives there.
+#: Requests started in one turn of the loop: more would hold up whoever else lives there. Always allowed under way, too.
 AT_ONCE: Final = 8
 #: Seconds that a hub without jobs stays, so that one job after the other does not make one hub after the other.
 LINGER: Final = 5.0
@@ -110,6 +112,8 @@ class PollHub:
         self._linger: asyncio.TimerHandle | None = None
         self._main: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        #: Seconds that a request takes, on a moving average.
+        self._latency = 0.0
         self._report = Report()
 
     # ── What a trigger calls ─────────────────────────────────────────────────────────────────────────────────────────
@@ -227,7 +231,7 @@ class PollHub:
 
     def _hand_out(self) -> None:
         for _ in range(AT_ONCE):
-            self._is_full = len(self._polls) >= IN_FLIGHT
+            self._is_full = len(self._polls) >= min(IN_FLIGHT, max(AT_ONCE, self._latency * PACE))
             if self._is_full or self._closing.is_set():
                 return
             job = self._agenda.next()
@@ -309,12 +313,16 @@ class PollHub:
             async with self._shared.borrow() as client:
                 answer = await client.get_generation(job.job_id, retry=NO_RETRY)
         except OrVideoError as error:
-            self._report.latency += self._clock() - begun
+            self._took(self._clock() - begun)
             self._failed(job, error, config)
         else:
-            self._report.latency += self._clock() - begun
+            self._took(self._clock() - begun)
             self._throttle.answered(self._clock())
             self._answered(job, answer)
+
+    def _took(self, seconds: float) -> None:
+        self._report.latency += seconds
+        self._latency += (seconds - self._latency) / 16
 
     def _answered(self, job: Job, answer: VideoJob) -> None:
         now = self._clock()

@@ -19,7 +19,7 @@ import pytest
 from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.polling import hub as hub_module
 from airflow_provider_orvideo.polling.decision import Ended, TimedOut, Wait
-from airflow_provider_orvideo.polling.hub import IN_FLIGHT, hub_for
+from airflow_provider_orvideo.polling.hub import AT_ONCE, IN_FLIGHT, hub_for
 from airflow_provider_orvideo.polling.schedule import ENOUGH, DurationModel
 from airflow_provider_orvideo.polling.shared_client import CONFIG_TTL
 from tests.polling.hub_world import NOW, until
@@ -56,9 +56,20 @@ def test_a_thousand_waiters_share_one_look_and_few_connections(world: World) -> 
 
     assert ended(world.run(scene))
     assert len(world.lookups) == 1
-    assert len(world.clients) == IN_FLIGHT
+    assert len(world.clients) == world.most_under_way == AT_ONCE
     assert len(world.polls) == 1000
-    assert world.most_under_way == IN_FLIGHT
+
+
+@pytest.mark.parametrize(("latency", "under_way"), [(0.001, AT_ONCE), (0.05, 20), (0.5, IN_FLIGHT)])
+def test_the_slower_the_api_answers_the_more_is_asked_at_once(world: World, latency: float, under_way: int) -> None:
+    world.latency = latency
+
+    async def scene() -> list[End]:
+        return await asyncio.gather(*(world.wait_for(f"j{n}", submitted_at=NOW - 60) for n in range(2000)))
+
+    assert ended(world.run(scene))
+    assert world.most_under_way == pytest.approx(under_way, abs=1)
+    assert len(world.clients) == world.most_under_way
 
 
 def test_the_connection_is_looked_at_again_in_a_waiters_own_task(world: World) -> None:
@@ -87,7 +98,7 @@ def test_what_a_crowd_needed_is_closed_when_it_is_gone(world: World) -> None:
         return still_open
 
     assert world.run(scene) <= 2
-    assert len(world.clients) >= IN_FLIGHT
+    assert len(world.clients) >= AT_ONCE
 
 
 def test_waiters_on_one_job_share_its_polls(world: World) -> None:
