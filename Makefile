@@ -107,6 +107,23 @@ bench-import: setup  ## What importing the operators costs, next to other provid
 bench-pay-once: setup  ## Paid requests under the same faults: the official SDK and this provider.
 	$(BIN)/python benchmarks/bench_pay_once.py
 
+.PHONY: bench-polling
+bench-polling: setup  ## What waiting costs one event loop; PRESET=1000x10, 5000x10, 10000x30 or quick.
+	$(BIN)/python -m benchmarks.bench_polling --preset $(or $(PRESET),1000x10)
+
+.PHONY: bench-schedule
+bench-schedule: setup  ## The schedule that expects against fixed intervals, simulated.
+	$(BIN)/python -m benchmarks.bench_schedule
+
+.PHONY: bench-throttle
+bench-throttle: setup  ## A server that answers 429 above 100 requests per second.
+	$(BIN)/python -m benchmarks.bench_throttle
+
+.PHONY: bench-triggerer
+bench-triggerer: setup  ## N=1000 deferred tasks in a real triggerer, which is then killed and started again.
+	$(BIN)/python -m benchmarks.bench_triggerer --jobs $(or $(N),1000)
+	$(BIN)/python -m benchmarks.bench_triggerer --jobs $(or $(N),1000) --restart
+
 .PHONY: clean
 clean:  ## Remove everything that the commands above made.
 	rm -rf .venv .tools .cache .demo .standalone build dist docs/_build
