@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import random
 import struct
+import threading
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Protocol
 
 import av
+import httpx
 import pytest
 from airflow.sdk import ObjectStoragePath
 
@@ -90,6 +94,24 @@ def films(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
         "webm": _render(folder / "5", "webm", video="libvpx"),
         "titled": _render(folder / "6", "mp4", title="a title"),
         "sound only": _render(folder / "7", "ipod", video=None, audio="aac"),
+        "index last with sound": _render(folder / "8", "mp4", audio="aac"),
+        "fragments": _render(
+            folder / "9",
+            "mp4",
+            audio="aac",
+            options={"movflags": "empty_moov+default_base_moof", "frag_duration": "250000"},
+        ),
+        "fragments with index": _render(
+            folder / "10",
+            "mp4",
+            options={"movflags": "empty_moov+default_base_moof+global_sidx", "frag_duration": "250000"},
+        ),
+        "webm with sound": _render(folder / "11", "webm", video="libvpx", audio="libopus"),
+        "webm stream": _render(
+            folder / "12", "webm", video="libvpx", options={"live": "1", "cluster_time_limit": "200"}
+        ),
+        "matroska": _render(folder / "13", "matroska", audio="aac"),
+        "webm sound only": _render(folder / "14", "webm", video=None, audio="libopus"),
     }
 
 
@@ -107,9 +129,18 @@ def box() -> Callable[..., bytes]:
 
 @pytest.fixture(scope="session")
 def index(box: Callable[..., bytes]) -> bytes:
-    """The smallest index of a video: a track whose handler says so."""
-    handler = box(b"hdlr", b"\0" * 8 + b"vide" + b"\0" * 12)
-    return box(b"moov", box(b"trak", box(b"mdia", handler)))
+    """The smallest index of a video, for byte 12 of a file: one picture of four bytes, 16 bytes behind it."""
+
+    def write(picture_at: int) -> bytes:
+        tables = (
+            box(b"stsz", struct.pack(">3I", 0, 4, 1)),
+            box(b"stsc", struct.pack(">5I", 0, 1, 1, 1, 1)),
+            box(b"stco", struct.pack(">3I", 0, 1, picture_at)),
+        )
+        handler = box(b"hdlr", b"\0" * 8 + b"vide" + b"\0" * 12)
+        return box(b"moov", box(b"trak", box(b"mdia", handler + box(b"minf", box(b"stbl", b"".join(tables))))))
+
+    return write(12 + len(write(0)) + 16)
 
 
 # ── The simulator, and clients of it ─────────────────────────────────────────────────────────────────────────────────
@@ -192,6 +223,65 @@ def where() -> Callable[..., Destination]:
         return destination(text, {"job_id": job.job_id, "model": job.model or "unknown", "run_id": "manual__1"})
 
     return make
+
+
+@dataclass
+class Api:
+    """One completed job whose outputs are these bytes, behind no network at all; notes what it is asked.
+
+    Attributes:
+        films: the outputs; an httpx response stands for an answer of that kind.
+        reads: indexes of the outputs in the order in which they were asked for.
+        threads: those that asked.
+        polls: looks at the job.
+        before: called with the index before an output is sent.
+    """
+
+    films: list[bytes | int]
+    reads: list[int] = field(default_factory=list)
+    threads: set[int] = field(default_factory=set)
+    polls: int = 0
+    before: Callable[[int], object] = lambda _: None
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        if not request.url.path.endswith("/content"):
+            self.polls += 1
+            urls = [f"https://storage.invalid/{index}" for index in range(len(self.films))]
+            return httpx.Response(200, json={"id": "job-1", "status": "completed", "unsigned_urls": urls})
+        index = int(request.url.params["index"])
+        self.reads.append(index)
+        self.threads.add(threading.get_ident())
+        self.before(index)
+        film = self.films[index]
+        if isinstance(film, int):
+            return httpx.Response(film, json={"error": {"code": film, "message": "no"}})
+        return httpx.Response(200, content=film, headers={"Content-Type": "video/mp4"})
+
+    def job(self, **request: Any) -> JobManifest:  # noqa: ANN401 - a request's fields
+        """Return the manifest of the job, with what was ordered."""
+        return JobManifest(
+            job_id="job-1", status="completed", model="m", outputs=len(self.films), request=request or None
+        )
+
+
+class Serve(Protocol):
+    """Makes an `Api` of these outputs, and a client of it that tries once."""
+
+    def __call__(self, *films: bytes | int) -> tuple[Api, VideoClient]: ...
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    with ExitStack() as stack:
+
+        def make(*films: bytes | int) -> tuple[Api, VideoClient]:
+            api = Api(list(films))
+            config = ClientConfig(
+                api_key=KEY, base_url="http://127.0.0.1:9/api/v1", read_retry=RetryPolicy(attempts=1, base=0.0)
+            )
+            return api, stack.enter_context(VideoClient(config, transport=httpx.MockTransport(api.answer)))
+
+        yield make
 
 
 # ── Stores ────────────────────────────────────────────────────────────────────────────────────────────────────────────
