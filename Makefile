@@ -20,6 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 EXTRAS := --extra s3 --extra media --extra simulator --group dev
+ALL_EXTRAS := --extra s3 --extra gcs --extra azure --extra media --extra simulator --extra openlineage --group extras
 
 .PHONY: help
 help:  ## List the commands.
@@ -44,6 +45,8 @@ $(STAMP): $(UV) constraints/dev.txt pyproject.toml
 constraints: $(UV)  ## Compile the pinned environment anew.
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make constraints" --upgrade $(EXTRAS) pyproject.toml --output-file constraints/dev.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make constraints" --upgrade $(ALL_EXTRAS) pyproject.toml --output-file constraints/extras.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make constraints" --upgrade - --output-file constraints/uv.txt
 
@@ -92,6 +95,29 @@ docs: setup  ## Build the documentation into docs/_build/html; warnings are erro
 chaos: setup  ## Break a real deployment in every way of the runbook's table, and print what was paid.
 	ORVIDEO_CHAOS=full $(BIN)/python -m pytest -q -s tests/chaos
 
+# Google's provider alone weighs more than a gigabyte, so what needs it has an environment of its own.
+EXTRAS_STAMP := .venv-extras/.installed
+$(EXTRAS_STAMP): $(UV) constraints/extras.txt pyproject.toml
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-extras
+	$(UV) pip install --quiet --python .venv-extras/bin/python --require-hashes --compile-bytecode \
+		--requirement constraints/extras.txt
+	$(UV) pip install --quiet --python .venv-extras/bin/python --no-deps --no-build-isolation --editable .
+	@touch $(EXTRAS_STAMP)
+
+# The last version that runs on Node.js 20.
+AZURITE_VERSION := 3.35.0
+AZURITE := .tools/azurite/.version-$(AZURITE_VERSION)
+$(AZURITE):
+	@command -v npm >/dev/null || { echo "npm is missing, and Azure Blob is tested on Azurite: install nodejs and npm." >&2; exit 1; }
+	@rm -rf .tools/azurite && mkdir -p .tools/azurite && echo '{"private": true}' > .tools/azurite/package.json
+	@npm install --prefix .tools/azurite --cache .cache/npm --no-package-lock --no-audit --no-fund --ignore-scripts \
+		--loglevel=error azurite@$(AZURITE_VERSION) >/dev/null
+	@touch $(AZURITE)
+
+.PHONY: test-extras
+test-extras: $(EXTRAS_STAMP) $(AZURITE)  ## Landing on S3, Azure Blob, Google Cloud Storage and this machine; OpenLineage.
+	ORVIDEO_EXTRAS=all .venv-extras/bin/python -m pytest tests/stores tests/airflow_side/test_download_lineage.py $(PYTEST_ARGS)
+
 .PHONY: coverage
 coverage: setup  ## The test suite with branch coverage.
 	$(BIN)/coverage run -m pytest $(PYTEST_ARGS)
@@ -124,6 +150,10 @@ bench-triggerer: setup  ## N=1000 deferred tasks in a real triggerer, which is t
 	$(BIN)/python -m benchmarks.bench_triggerer --jobs $(or $(N),1000)
 	$(BIN)/python -m benchmarks.bench_triggerer --jobs $(or $(N),1000) --restart
 
+.PHONY: bench-download
+bench-download: setup  ## A landing of 512 MB to a file and to S3, next to curl, boto3 and the official SDK.
+	$(BIN)/python -m benchmarks.bench_download
+
 .PHONY: clean
 clean:  ## Remove everything that the commands above made.
-	rm -rf .venv .tools .cache .demo .standalone build dist docs/_build
+	rm -rf .venv .venv-extras .tools .cache .demo .standalone build dist docs/_build
