@@ -46,7 +46,9 @@ The phase answers the question that matters for a paid API: *may money have been
         ├── OutputUnavailableError
         ├── DownloadIncompleteError
         ├── MediaInvalidError
+        ├── MediaUnexpectedError
         └── DestinationError
+            └── DestinationExistsError
 
 Each docstring says whether a retry helps. Texts never hold an API key, a signed URL or media bytes.
 The statuses are those that the API's specification and its SDK 1.3.84 declare for the video operations, and 408, which
@@ -353,5 +355,13 @@ class MediaInvalidError(LandingError):
     """What arrived is not a whole video. A retry downloads it again and may help."""
 
 
+class MediaUnexpectedError(LandingError):
+    """What arrived is a whole video, but not what was ordered. A retry does not help; ``expect="warn"`` lands it."""
+
+
 class DestinationError(LandingError):
     """The destination cannot be written or named. A retry helps once storage, credentials or pattern are mended."""
+
+
+class DestinationExistsError(DestinationError):
+    """Another video lies at the destination and must stay. A retry does not help; another destination does."""

@@ -108,7 +108,8 @@ def get_provider_info() -> dict[str, Any]:
                 "options": {
                     "spool_dir": {
                         "description": "Folder on the worker in which a download lies until it is verified. "
-                        "Empty: the system's folder for temporary files. It needs room for one video at a time.",
+                        "Empty: the system's folder for temporary files. It needs room for the outputs of one job "
+                        "that are downloaded at the same time.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "/var/spool/orvideo",

@@ -44,6 +44,8 @@ class JobManifest(_Manifest):
         submitted_at: when the job was accepted, ISO 8601 in UTC.
         completed_at: when the end of the job was seen, ISO 8601 in UTC.
         conn_id: Airflow connection that the job belongs to.
+        request: what was ordered, as the API takes it, with media as their sha256 and URLs without their queries;
+            None for a job that this task did not order.
     """
 
     schema_version: int = SCHEMA_VERSION
@@ -57,6 +59,7 @@ class JobManifest(_Manifest):
     submitted_at: str | None = None
     completed_at: str | None = None
     conn_id: str | None = None
+    request: dict[str, Any] | None = None
 
 
 class LandedFile(_Manifest):
@@ -73,6 +76,12 @@ class LandedFile(_Manifest):
         height: pixels.
         fps: frames a second.
         has_audio: whether there is an audio track.
+        video_codec: name of the video's codec, for example ``h264``.
+        audio_codec: name of the sound's codec, for example ``aac``.
+        has_c2pa: whether it carries provenance by C2PA, None where that cannot be told.
+        poster_uri: where its still image lies, None for none.
+        unexpected: one sentence for each difference between what was ordered and what came.
+        skipped: whether this file lay there already and was left alone, whatever it is (``on_existing="skip"``).
     """
 
     uri: str
@@ -85,6 +94,12 @@ class LandedFile(_Manifest):
     height: int | None = None
     fps: float | None = None
     has_audio: bool | None = None
+    video_codec: str | None = None
+    audio_codec: str | None = None
+    has_c2pa: bool | None = None
+    poster_uri: str | None = None
+    unexpected: tuple[str, ...] = ()
+    skipped: bool = False
 
 
 class LandedManifest(JobManifest):
@@ -97,6 +112,7 @@ class LandedManifest(JobManifest):
         map_index: of the task that landed it, as text; ``-1`` for a task that is not mapped.
         files: one for each output, in order.
         landed_at: when all files were landed, or found to have landed before; ISO 8601 in UTC.
+        provider_version: version of this provider that landed it.
     """
 
     dag_id: str | None = None
@@ -105,3 +121,4 @@ class LandedManifest(JobManifest):
     map_index: str | None = None
     files: tuple[LandedFile, ...]
     landed_at: str | None = None
+    provider_version: str | None = None

@@ -2,63 +2,112 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import tempfile
 import time
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
-from pydantic import ValidationError
-
+from airflow_provider_orvideo import __version__
 from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import (
-    DestinationError,
+    ConfigurationError,
+    DestinationExistsError,
     LandingError,
     MediaInvalidError,
+    MediaUnexpectedError,
     NotFoundError,
     OrVideoError,
     OutputUnavailableError,
 )
-from airflow_provider_orvideo.landing import media
-from airflow_provider_orvideo.landing.publish import (
-    publish_bytes,
-    publish_file,
-    read_bytes,
-    remove,
-    sidecar_uri,
-    size_of,
-)
+from airflow_provider_orvideo.landing import media, sidecar
+from airflow_provider_orvideo.landing.expect import differences, expected_from
+from airflow_provider_orvideo.landing.folders import spool_folder
+from airflow_provider_orvideo.landing.publish import Publisher, publish_bytes, require_usable
 from airflow_provider_orvideo.landing.spool import download
 from airflow_provider_orvideo.manifests import JobManifest, LandedFile, LandedManifest, iso
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.landing.naming import Destination
+    from airflow_provider_orvideo.landing.spool import Spooled
 
 log = logging.getLogger(__name__)
 
+OnExisting = Literal["verify", "overwrite", "fail", "skip"]
+Expect = Literal["warn", "fail", "off"]
 
-def land(client: VideoClient, job: JobManifest, where: Destination, *, spool_dir: str | None = None) -> LandedManifest:
+#: Outputs that are downloaded at the same time.
+CONCURRENCY: Final = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class LandingOptions:
+    """How to land.
+
+    Attributes:
+        on_existing: what to do where something lies at the destination. ``verify``: this job's file with the sha256 of
+            its manifest is done, anything else is replaced. ``overwrite``: download and replace in any case. ``fail``:
+            as ``verify`` for this job's own file, and an error for any other. ``skip``: leave whatever lies there.
+        expect: what to do where what came is not what was ordered: log a warning and say so in the manifest, ``fail``
+            with the destination untouched, or do not look (``off``).
+        poster: whether to put a still image beside each video.
+        spool_dir: folder for downloads until they are verified; default the system's.
+        concurrency: how many outputs to download at the same time, from 1.
+    """
+
+    on_existing: OnExisting = "verify"
+    expect: Expect = "warn"
+    poster: bool = False
+    spool_dir: str | None = None
+    concurrency: int = CONCURRENCY
+
+    def __post_init__(self) -> None:
+        """Refuse what is not one of the choices.
+
+        Raises:
+            ConfigurationError: the message names the argument, its value and what is allowed.
+        """
+        for name, kind in (("on_existing", OnExisting), ("expect", Expect)):
+            if getattr(self, name) not in get_args(kind):
+                allowed = ", ".join(map(repr, get_args(kind)))
+                raise ConfigurationError(f"'{name}' is {getattr(self, name)!r}; it must be one of {allowed}.")
+        if not isinstance(self.poster, bool):
+            raise ConfigurationError(f"'poster' is {self.poster!r}; it must be True or False.")
+        if type(self.concurrency) is not int or self.concurrency < 1:
+            raise ConfigurationError(
+                f"'concurrency' (the operator's 'max_concurrent_downloads') is {self.concurrency!r}; it must be a "
+                "whole number from 1."
+            )
+
+
+def land(
+    client: VideoClient, job: JobManifest, where: Destination, options: LandingOptions | None = None
+) -> LandedManifest:
     """Land every output of a completed job; what already lies there from the same job is not downloaded again.
 
     Args:
         client: of the connection that the job belongs to.
         job: the job; with no more than an id, the rest is read from the API.
         where: addresses of the outputs.
-        spool_dir: folder for the download until it is verified; default the system's.
+        options: how to land.
 
     Raises:
         LandingError: the destination is untouched, or holds whole files only. Nothing is ever ordered from here.
     """
+    options = options or LandingOptions()
     try:
-        files = _already_landed(job, where)
-        if files is None:
+        # Before anything is downloaded, and in this thread: Airflow reads the storage's connection here.
+        first = where.uri(0, media.MP4.extension, outputs=1)
+        require_usable(first)
+        there = {index: _there(job, index, where, options) for index in range(job.outputs)}
+        if not there or None in there.values():
             job = _refreshed(client, job)
-            files = [_land_one(client, job, index, where, spool_dir=spool_dir) for index in range(job.outputs)]
+            for index in range(len(there), job.outputs):
+                there[index] = _there(job, index, where, options)
+        files = _Landing(client, job, where, options, Publisher(first)).complete(there)
     except LandingError:
         raise
     except OrVideoError as error:
@@ -67,7 +116,7 @@ def land(client: VideoClient, job: JobManifest, where: Destination, *, spool_dir
             f"Job {job.job_id} could not be read for landing: {error} The video is paid for and the destination is "
             "untouched; mend the cause and run this task again. Nothing is ordered."
         ) from error
-    return _landed(job, files, where)
+    return _manifest(job, files, where)
 
 
 def _refreshed(client: VideoClient, job: JobManifest) -> JobManifest:
@@ -96,133 +145,126 @@ def _refreshed(client: VideoClient, job: JobManifest) -> JobManifest:
     )
 
 
-def _land_one(
-    client: VideoClient, job: JobManifest, index: int, where: Destination, *, spool_dir: str | None
-) -> LandedFile:
-    if found := _find(job, index, where):
+def _there(job: JobManifest, index: int, where: Destination, options: LandingOptions) -> LandedFile | None:
+    """Return the file at an output's address that makes a download needless, None where there has to be one."""
+    if options.on_existing == "overwrite":
+        return None
+    if found := sidecar.landed(job, index, where):
         return found
-    with _spool_folder(spool_dir) as folder:
-        spooled = download(client, job.job_id, index, Path(folder) / "video")
+    if options.on_existing == "verify":
+        return None
+    found = sidecar.foreign(job, index, where)
+    if found and options.on_existing == "fail":
+        raise DestinationExistsError(
+            f"{found.uri} holds {found.bytes} bytes that are not known to be output {index} of job {job.job_id}, and "
+            "'on_existing' is 'fail'. Nothing was downloaded or overwritten; the video is paid for. Move that file "
+            "away, choose another destination, or set on_existing to 'verify' to replace it."
+        )
+    if found:
+        log.info("%s is left as it is, since 'on_existing' is 'skip'; nothing is downloaded.", found.uri)
+    return found
+
+
+@dataclass(frozen=True)
+class _Landing:
+    """One job on its way home."""
+
+    client: VideoClient
+    job: JobManifest
+    where: Destination
+    options: LandingOptions
+    publisher: Publisher
+
+    def complete(self, there: dict[int, LandedFile | None]) -> list[LandedFile]:
+        """Land what is missing, several outputs at a time; all are tried before the first failure is told."""
+        missing = [index for index, file in there.items() if file is None]
+        if not missing:
+            return [file for file in there.values() if file]
+        with spool_folder(self.options.spool_dir) as folder:
+            if len(missing) == 1:
+                there[missing[0]] = self._land(missing[0], folder)
+            else:
+                with ThreadPoolExecutor(min(self.options.concurrency, len(missing))) as pool:
+                    landings = {index: pool.submit(self._land, index, folder) for index in missing}
+                for index, landing in landings.items():
+                    if error := landing.exception():
+                        log.error("Output %d of job %s did not land: %s", index, self.job.job_id, error)
+                for index, landing in landings.items():
+                    there[index] = landing.result()
+        return [file for _, file in sorted(there.items()) if file]
+
+    def _land(self, index: int, folder: Path) -> LandedFile:
+        path = folder / f"output-{index}"
+        try:
+            spooled = download(self.client, self.job.job_id, index, path)
+            file = self._verified(index, spooled)
+            still = media.poster(path) if self.options.poster else None
+            sidecar.make_way(self.job, file, self.where)
+            self.publisher.publish_file(path, file.uri, file.content_type)
+        finally:
+            path.unlink(missing_ok=True)  # room for the next output, where there are many
+        if self.options.poster:
+            file = _with_poster(file, still)
+        sidecar.write(_manifest(self.job, [file], self.where), file)
+        log.info("Landed %s: %d bytes, sha256 %s.", file.uri, file.bytes, file.sha256)
+        return file
+
+    def _verified(self, index: int, spooled: Spooled) -> LandedFile:
         try:
             container = media.check(spooled.path)
         except MediaInvalidError as error:
             raise MediaInvalidError(
-                f"Output {index} of job {job.job_id} did not pass the check and was not stored: {error} The server "
-                f"called it {spooled.content_type or 'nothing'}; {spooled.size} bytes arrived. The destination is "
-                "untouched; run this task again to download it anew."
+                f"Output {index} of job {self.job.job_id} did not pass the check and was not stored: {error} The "
+                f"server called it {spooled.content_type or 'nothing'}; {spooled.size} bytes arrived. The destination "
+                "is untouched; run this task again to download it anew."
             ) from error
-        # A file system that guesses the media type does so by the name.
-        path = spooled.path.rename(spooled.path.with_suffix(f".{container.extension}"))
-        seen = media.probe(path)
-        file = LandedFile(
-            uri=where.uri(index, container.extension, outputs=job.outputs),
+        seen = media.probe(spooled.path)
+        unexpected = self._unexpected(index, seen)
+        return LandedFile(
+            uri=self.where.uri(index, container.extension, outputs=self.job.outputs),
             index=index,
             bytes=spooled.size,
             sha256=spooled.sha256,
             content_type=container.content_type,
+            has_c2pa=media.has_c2pa(spooled.path),
+            unexpected=unexpected,
             **(vars(seen) if seen else {}),
         )
-        _make_way(job, file, where)
-        publish_file(path, file.uri)
-    publish_bytes(_sidecar(job, file, where), sidecar_uri(file.uri))
-    log.info("Landed %s: %d bytes, sha256 %s.", file.uri, file.bytes, file.sha256)
-    return file
 
-
-@contextmanager
-def _spool_folder(spool_dir: str | None) -> Iterator[str]:
-    """Make a folder for one download, removed at the end."""
-    try:
-        if spool_dir:
-            Path(spool_dir).mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix="orvideo-", dir=spool_dir or None)
-    except OSError as error:
-        raise DestinationError(
-            f"'[orvideo] spool_dir' is {spool_dir!r} and cannot be used for downloads: {error}. Set it to a folder "
-            "that the worker may write."
-        ) from error
-    with folder as name:
-        yield name
-
-
-def _make_way(job: JobManifest, file: LandedFile, where: Destination) -> None:
-    """Take away a sidecar that does not speak of the bytes that are about to be stored: it must not vouch for them.
-
-    Raises:
-        DestinationError: another task instance of this very task has landed there.
-    """
-    there = _read_sidecar(file.uri)
-    if there is None:
-        return
-    if there.job_id != job.job_id:
-        mine, theirs = (
-            tuple(values.get(name) for name in ("dag_id", "run_id", "task_id"))
-            for values in (where.values, there.model_dump())
-        )
-        if mine == theirs and there.map_index != where.values.get("map_index"):
-            raise DestinationError(
-                f"{file.uri} holds the video of job {there.job_id}, which map index {there.map_index} of this task "
-                "landed. Nothing was overwritten; the video is paid for. Put {job_id} or {map_index} into the "
-                "destination and run this task again."
+    def _unexpected(self, index: int, seen: media.Probe | None) -> tuple[str, ...]:
+        if self.options.expect == "off" or not self.job.request:
+            return ()
+        found = differences(expected_from(self.job.request), seen)
+        if found and self.options.expect == "fail":
+            raise MediaUnexpectedError(
+                f"Output {index} of job {self.job.job_id} is a whole video, but not what was ordered: "
+                f"{' '.join(found)} It is paid for, and was not stored since 'expect' is 'fail'; set it to 'warn' and "
+                "run this task again to land it. Nothing is ordered."
             )
-        log.warning("%s holds the video of another job, %s; it is replaced.", file.uri, there.job_id)
-    remove(sidecar_uri(file.uri))
+        for sentence in found:
+            log.warning("Output %d of job %s is not what was ordered: %s", index, self.job.job_id, sentence)
+        return found
 
 
-def _landed(job: JobManifest, files: list[LandedFile], where: Destination) -> LandedManifest:
+def _with_poster(file: LandedFile, still: bytes | None) -> LandedFile:
+    """Put the still image beside its video, where one could be made."""
+    if still is None:
+        log.warning("No poster could be made for %s; the video landed without.", file.uri)
+        return file
+    stem, _, end = file.uri.rpartition(".")
+    # Only what says the kind of file gives way: "out.1" and "out.2" must not share a poster.
+    kinds = {container.extension for container in media.CONTAINERS}
+    uri = f"{stem if end in kinds and not stem.endswith('/') else file.uri}.jpg"
+    publish_bytes(still, uri, content_type="image/jpeg")
+    return file.model_copy(update={"poster_uri": uri})
+
+
+def _manifest(job: JobManifest, files: list[LandedFile], where: Destination) -> LandedManifest:
+    place: dict[str, Any] = {name: where.values.get(name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     return LandedManifest(
-        **job.model_dump(),
-        dag_id=where.values.get("dag_id"),
-        run_id=where.values.get("run_id"),
-        task_id=where.values.get("task_id"),
-        map_index=where.values.get("map_index"),
+        **{name: getattr(job, name) for name in JobManifest.model_fields if name != "schema_version"},
+        **place,
         files=tuple(files),
         landed_at=iso(time.time()),
+        provider_version=__version__,
     )
-
-
-def _sidecar(job: JobManifest, file: LandedFile, where: Destination) -> bytes:
-    return json.dumps(_landed(job, [file], where).to_json(), indent=2, ensure_ascii=False).encode()
-
-
-def _already_landed(job: JobManifest, where: Destination) -> list[LandedFile] | None:
-    """Return the files of a job that lies there completely, None for anything less. Asks the store only."""
-    files = []
-    for index in range(job.outputs):
-        found = _find(job, index, where)
-        if found is None:
-            return None
-        files.append(found)
-    return files or None
-
-
-def _find(job: JobManifest, index: int, where: Destination) -> LandedFile | None:
-    """Return an output that lies there already, whatever container it turned out to be."""
-    uris = (where.uri(index, container.extension, outputs=job.outputs) for container in media.CONTAINERS)
-    return next((file for uri in dict.fromkeys(uris) if (file := _landed_file(job, uri))), None)
-
-
-def _landed_file(job: JobManifest, uri: str) -> LandedFile | None:
-    """Return what the sidecar at ``uri`` says, if it speaks of this job and the file has the size that it says."""
-    manifest = _read_sidecar(uri)
-    if manifest is None or manifest.job_id != job.job_id:
-        return None
-    file = next((file for file in manifest.files if file.uri == uri), None)
-    if file is None or size_of(uri) != file.bytes:
-        return None
-    log.info("%s already holds this output; nothing was downloaded.", uri)
-    return file
-
-
-def _read_sidecar(uri: str) -> LandedManifest | None:
-    try:
-        data = read_bytes(sidecar_uri(uri))
-        return None if data is None else LandedManifest.model_validate_json(data)
-    except ValidationError:
-        return None
-    except DestinationError as error:
-        # A role that may put objects but not list them is told "forbidden" where nothing lies.
-        if isinstance(error.__cause__, PermissionError):
-            log.info("Whether %s has landed before cannot be seen with these credentials.", uri)
-            return None
-        raise

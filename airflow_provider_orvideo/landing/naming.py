@@ -43,6 +43,23 @@ class Destination:
     pattern: str
     values: Mapping[str, str]
 
+    @property
+    def folder(self) -> str:
+        """The folder that is named before the first placeholder: the same for every video, with a slash at its end.
+
+        Where the bucket's own name has a placeholder, it is the whole bucket.
+        """
+        fixed = ""
+        for text, name, _, _ in Formatter().parse(self.pattern):
+            fixed += text
+            if name is not None:
+                break
+        folder = fixed.rpartition("/")[0] + "/"
+        if not folder.endswith("://"):
+            return folder
+        bucket = self.uri(0, "", outputs=1).removeprefix(folder).partition("/")[0]
+        return f"{folder}{bucket}/"
+
     def uri(self, index: int, extension: str, *, outputs: int) -> str:
         """Return the address of one output.
 

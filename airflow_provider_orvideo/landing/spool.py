@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tenacity import RetryCallState, Retrying
 
@@ -22,12 +24,20 @@ from airflow_provider_orvideo.exceptions import (
 )
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+    from io import FileIO
     from pathlib import Path
+    from typing import Self
 
     from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.api.retry import RetryPolicy
 
 log = logging.getLogger(__name__)
+
+#: Bytes that are hashed and written at a time.
+_BATCH: Final = 512 * 1024
+#: How many of them there are: those that wait bridge a moment in which the disk is busy.
+_BATCHES: Final = 4
 
 _ADVICE = {
     ConflictError: "The video is not ready yet; wait for the job to complete and run this task again.",
@@ -87,16 +97,82 @@ def download(client: VideoClient, job_id: str, index: int, path: Path) -> Spoole
 
 
 def _download_once(client: VideoClient, job_id: str, index: int, path: Path) -> Spooled:
-    digest = hashlib.sha256()
-    size = 0
-    with client.get_video_content(job_id, index, retry=NO_RETRY) as (head, chunks), path.open("wb") as file:
+    with (
+        client.get_video_content(job_id, index, retry=NO_RETRY) as (head, chunks),
+        path.open("wb", buffering=0) as file,
+        _Writer(file) as writer,
+    ):
         for chunk in chunks:
-            file.write(chunk)
-            digest.update(chunk)
-            size += len(chunk)
-    if head.content_length is not None and size != head.content_length:
-        raise ReadInterruptedError(f"{size} of {head.content_length} bytes arrived.")
-    return Spooled(path, size, digest.hexdigest(), head.content_type)
+            writer.add(chunk)
+    if head.content_length is not None and writer.size != head.content_length:
+        raise ReadInterruptedError(f"{writer.size} of {head.content_length} bytes arrived.")
+    return Spooled(path, writer.size, writer.hex, head.content_type)
+
+
+class _Writer:
+    """Writes and hashes in another thread, a few batches behind the network: all three release the interpreter's lock.
+
+    Use as a block; at its end all is written and hashed, or what went wrong is raised.
+
+    Args:
+        file: without a buffer of its own.
+    """
+
+    def __init__(self, file: FileIO) -> None:
+        self.size = 0
+        self.hex = ""
+        self._file = file
+        self._hash = hashlib.sha256()
+        # Used again and again: memory that is new to the process costs more than copying into what is at hand.
+        self._free = [memoryview(bytearray(_BATCH)) for _ in range(_BATCHES)]
+        self._batch = self._free.pop()
+        self._held = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="orvideo-spool")
+        self._waiting: deque[Future[memoryview]] = deque()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self._hand_over()
+                while self._waiting:
+                    self._take_back()
+                self.hex = self._hash.hexdigest()
+        finally:
+            self._thread.shutdown(cancel_futures=True)
+
+    def add(self, chunk: bytes) -> None:
+        """Take the next bytes; waits where the thread falls too far behind.
+
+        Raises:
+            OSError: an earlier batch could not be written.
+        """
+        self.size += len(chunk)
+        left = memoryview(chunk)
+        while left:
+            fits = min(len(left), _BATCH - self._held)
+            self._batch[self._held : self._held + fits] = left[:fits]
+            self._held += fits
+            left = left[fits:]
+            if self._held == _BATCH:
+                self._hand_over()
+                self._batch = self._free.pop() if self._free else self._take_back()
+
+    def _hand_over(self) -> None:
+        self._waiting.append(self._thread.submit(self._keep, self._batch, self._held))
+        self._held = 0
+
+    def _take_back(self) -> memoryview:
+        return self._waiting.popleft().result()
+
+    def _keep(self, batch: memoryview, size: int) -> memoryview:
+        left = batch[:size]
+        self._hash.update(left)
+        while left:  # a disk that is nearly full takes a part, and raises at the next
+            left = left[self._file.write(left) :]
+        return batch
 
 
 def _log_restart(state: RetryCallState) -> None:

@@ -7,14 +7,23 @@ import binascii
 import contextlib
 import hashlib
 import json
+import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote_to_bytes, urlencode, urlsplit
+
+from airflow_provider_orvideo.api.redaction import redact
 
 if TYPE_CHECKING:
     from airflow_provider_orvideo.api.schema import VideoRequest
 
 #: Fields that describe the call, not the video: a value that changes with each attempt must not buy a second one.
 NOT_THE_VIDEO: Final = frozenset({"callback_url", "session_id", "trace", "user"})
+
+#: Characters of a text that are kept in an outline: more than a prompt has, less than an upload.
+_LONGEST_TEXT: Final = 20_000
+#: Characters without a blank from which a text in the base64 alphabet is a medium rather than words.
+_LONGEST_WORD: Final = 1_000
+_PACKED: Final = re.compile(r"[A-Za-z0-9+/_\-\r\n]+={0,2}\s*")
 
 #: Query parameters by which S3, Google Cloud Storage, Azure and CloudFront sign a URL: they change with each signing.
 _SIGNING_PREFIXES: Final = ("x-amz-", "x-goog-")
@@ -35,6 +44,36 @@ def fingerprint(request: VideoRequest, *, conn_id: str, base_url: str) -> str:
     video = {name: _stable(value) for name, value in request.to_wire().items() if name not in NOT_THE_VIDEO}
     order = {"request": video, "conn_id": conn_id, "base_url": base_url}
     return hashlib.sha256(json.dumps(order, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def outline(request: VideoRequest) -> dict[str, Any]:
+    """Return what was ordered as JSON to be kept: media by their sha256, URLs without their queries, no secret.
+
+    Fields that only describe the call are left out: they may be others when a task looks at its job again.
+    """
+    video = {name: value for name, value in request.to_wire().items() if name not in NOT_THE_VIDEO}
+    shown: dict[str, Any] = _outlined(video)
+    return shown
+
+
+def _outlined(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
+    if isinstance(value, list):
+        return [_outlined(item) for item in value]
+    if isinstance(value, dict):
+        return {redact(name): _outlined(item) for name, item in value.items()}
+    return _outlined_text(value) if isinstance(value, str) else value
+
+
+def _outlined_text(text: str) -> str:
+    if text[:5].lower() == "data:":
+        return _data(text)
+    if len(text) >= _LONGEST_WORD and _PACKED.fullmatch(text):
+        return _data(f"data:,{text}")
+    if re.match(r"https?://", text, re.IGNORECASE):
+        with contextlib.suppress(ValueError):
+            parts = urlsplit(text)
+            text = parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    return redact(text, limit=_LONGEST_TEXT)
 
 
 def _stable(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out

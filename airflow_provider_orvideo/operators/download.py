@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, XComArg
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_orvideo.manifests import JobManifest
+    from airflow_provider_orvideo.landing.land import Expect, LandingOptions, OnExisting
+    from airflow_provider_orvideo.manifests import JobManifest, LandedManifest
 
 __all__ = ["OrVideoDownloadOperator", "job_manifest"]
 
@@ -37,6 +38,16 @@ class OrVideoDownloadOperator(BaseOperator):
             ``{model}``, ``{dag_id}``, ``{run_id}``, ``{task_id}``, ``{map_index}``, ``{logical_date}``. A template.
         orvideo_conn_id: Airflow connection of type ``orvideo``. Default: the one in ``job``, else ``orvideo_default``.
             A template.
+        on_existing: where something lies at the destination. ``verify``: this job's file, sha256 and all, is done,
+            anything else is replaced. ``overwrite``: download and replace in any case. ``fail``: as ``verify`` for this
+            job's own file, an error for any other. ``skip``: leave whatever lies there.
+        expect: where what came is not what was ordered (duration, size, sound; needs the ``media`` extra). ``warn``:
+            say so in log and manifest. ``fail``: store nothing. ``off``: do not look.
+        poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra).
+        max_concurrent_downloads: outputs of the job that are downloaded at the same time.
+
+    With ``outlets``, each asset event carries the manifest as ``extra``; an `AssetAlias` gets the destination's folder
+    as its asset.
 
     Returns:
         A `LandedManifest` as a dict: the job's manifest with the files' addresses, sizes, sha256 and what is in them.
@@ -55,12 +66,21 @@ class OrVideoDownloadOperator(BaseOperator):
         job: str | Mapping[str, Any] | XComArg,
         destination: str | XComArg,
         orvideo_conn_id: str | None = None,
+        on_existing: OnExisting = "verify",
+        expect: Expect = "warn",
+        poster: bool = False,
+        max_concurrent_downloads: int = 4,
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
         super().__init__(**kwargs)
         self.job = job
         self.destination = destination
         self.orvideo_conn_id = orvideo_conn_id
+        self.on_existing = on_existing
+        self.expect = expect
+        self.poster = poster
+        self.max_concurrent_downloads = max_concurrent_downloads
+        self._landed: LandedManifest | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Land the outputs and return what lies where."""
@@ -68,15 +88,36 @@ class OrVideoDownloadOperator(BaseOperator):
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
         from airflow_provider_orvideo.landing.land import land  # noqa: PLC0415
         from airflow_provider_orvideo.landing.naming import destination  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.announcing import announce  # noqa: PLC0415
 
         with airflow_failures():
+            options = self._options()
             job = job_manifest(self.job)
             where = destination(str(self.destination), _values(job, context))
             conn_id = self.orvideo_conn_id or job.conn_id or OrVideoHook.default_conn_name
             self.log.info("Landing job %s at %s.", job.job_id, self.destination)
             with OrVideoHook(conn_id) as hook:
-                spool_dir = conf.get("orvideo", "spool_dir", fallback="")
-                return land(hook.get_conn(), job, where, spool_dir=spool_dir or None).to_json()
+                manifest = land(hook.get_conn(), job, where, options)
+                announce(manifest, where, self.outlets, context, hook)
+        self._landed = manifest
+        return manifest.to_json()
+
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:  # noqa: ANN401 - OpenLineage's own
+        """Name the landed files as output datasets; called by the OpenLineage provider after the task."""
+        from airflow_provider_orvideo.operators.announcing import lineage  # noqa: PLC0415
+
+        return lineage(self._landed)
+
+    def _options(self) -> LandingOptions:
+        from airflow_provider_orvideo.landing.land import LandingOptions  # noqa: PLC0415
+
+        return LandingOptions(
+            on_existing=self.on_existing,
+            expect=self.expect,
+            poster=self.poster,
+            spool_dir=conf.get("orvideo", "spool_dir", fallback="") or None,
+            concurrency=self.max_concurrent_downloads,
+        )
 
 
 def _values(job: JobManifest, context: Context) -> dict[str, str]:

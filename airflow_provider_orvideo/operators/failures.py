@@ -26,6 +26,8 @@ FINAL: Final = (
     exc.JobFailedError,
     exc.JobCancelledError,
     exc.JobExpiredError,
+    exc.MediaUnexpectedError,
+    exc.DestinationExistsError,
 )
 #: The 4xx that pass, or that a person mends meanwhile (key, credits). In each of them nothing was accepted.
 PASSING: Final[tuple[type[exc.OrVideoError], ...]] = (

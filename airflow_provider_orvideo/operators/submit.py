@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.api.schema import VideoRequest
     from airflow_provider_orvideo.ledger.record import Record
     from airflow_provider_orvideo.ledger.stores import Store
+    from airflow_provider_orvideo.manifests import JobManifest
     from airflow_provider_orvideo.operators.following import Following
 
 #: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
@@ -227,10 +229,10 @@ class OrVideoSubmitOperator(BaseOperator):
             record = obtain(client, request, self._store, attempt)
             self._job_id = record.job_id
             if record.phase == Phase.TERMINAL:
-                return conclude(record, self._store, self._policies).to_json()
+                return self._with_request(conclude(record, self._store, self._policies), record)
             if not self.wait_for_completion:
                 self.log.info("Job %s is under way; this task does not wait for it.", record.job_id)
-                return manifest_of(record).to_json()
+                return self._with_request(manifest_of(record), record)
             following = self._following(record)
             event = following.look(client)
             if event is None and self.deferrable:
@@ -249,9 +251,8 @@ class OrVideoSubmitOperator(BaseOperator):
         self._job_id = ended.job_id
         store = store_for(context, warn=False)
         with airflow_failures(self._policies):
-            return conclude(
-                settle(ended, store, max_tries=_of_attempt(context, "max_tries")), store, self._policies
-            ).to_json()
+            record = settle(ended, store, max_tries=_of_attempt(context, "max_tries"))
+            return self._with_request(conclude(record, store, self._policies), record)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
         """Resume as Airflow does; where the trigger was lost, look at the job before failing."""
@@ -277,6 +278,19 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.operators.following import detach  # noqa: PLC0415
 
         detach(self._job_id, self._store)
+
+    def _with_request(self, manifest: JobManifest, record: Record) -> dict[str, Any]:
+        """Return the manifest with what was ordered, where it was this task that ordered it."""
+        from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.fingerprint import outline  # noqa: PLC0415
+
+        # A record that was made from the event alone does not know who ordered the job.
+        adopted = record.adopted or (not record.fingerprint and _job_id(self.job_id) is not None)
+        request = None
+        # A template may find nothing any more when the task resumes; the video is paid for all the same.
+        with suppress(RequestInvalidError):
+            request = None if adopted else outline(self._request())
+        return manifest.model_copy(update={"request": request}).to_json()
 
     def _request(self) -> VideoRequest:
         from airflow_provider_orvideo.api.schema import VideoRequest  # noqa: PLC0415

@@ -374,6 +374,7 @@ def test_the_event_is_believed_where_the_template_came_to_mean_something_else(
         "submitted_at": None,
         "completed_at": iso(1e9 + 60),
         "conn_id": "orvideo_default",
+        "request": None,
     }
 
 

@@ -21,11 +21,23 @@ if TYPE_CHECKING:
     from airflow.triggers.base import BaseTrigger
 
     from airflow_provider_orvideo.simulator import Simulator
-    from tests.airflow_side.conftest import Connect, Context, Defer, Execute, FakeStateStore, MakeSubmit, Simulate
+    from tests.airflow_side.conftest import (
+        Attempt,
+        Connect,
+        Context,
+        Defer,
+        Execute,
+        FakeStateStore,
+        MakeContext,
+        MakeSubmit,
+        Simulate,
+    )
 
     Fire = Callable[[BaseTrigger], Awaitable[dict[str, Any]]]
 
 KEY_PART = "5ec2e7"
+#: What `make_submit` orders, as the API takes it.
+REQUEST = {"model": "x-ai/grok-imagine-video", "prompt": "a red boat", "duration": 1, "resolution": "480p"}
 
 
 # ── On the worker ────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -48,7 +60,7 @@ def test_waiting_on_the_worker_returns_the_manifest(
     assert sim.posts == 1
 
 
-def test_the_manifest_holds_no_secret_no_url_and_no_prompt(
+def test_manifest_and_record_hold_no_secret_and_no_url_and_the_record_no_prompt(
     simulate: Simulate, connect: Connect, make_submit: MakeSubmit, execute: Execute, store: FakeStateStore
 ) -> None:
     sim = simulate(signed_urls=True)
@@ -56,8 +68,8 @@ def test_the_manifest_holds_no_secret_no_url_and_no_prompt(
     text = str(execute(make_submit(prompt="a very private prompt")))
     for place in (text, str(store.values)):
         assert "http" not in place
-        assert "private" not in place
         assert KEY_PART not in place
+    assert "private" not in str(store.values)
 
 
 def test_waiting_polls_until_the_job_ends(
@@ -219,7 +231,9 @@ def test_completed_returns_cost_and_outputs_from_the_event_alone(make_submit: Ma
         "submitted_at": "2001-09-09T01:46:40+00:00",
         "completed_at": "2001-09-09T01:47:40+00:00",
         "conn_id": "orvideo_default",
+        "request": manifest["request"],
     }
+    assert manifest["request"]["prompt"]
 
 
 @pytest.mark.parametrize("status", ["failed", "cancelled", "expired", "dead", "vanished"])
@@ -314,3 +328,87 @@ def test_a_wait_on_the_worker_ends_at_the_timeout_and_can_be_retried(
     sim.finish(sim.jobs()[0].id)
     assert execute(make_submit(timeout=0.1))["status"] == "completed"
     assert sim.posts == 1
+
+
+# ── What was ordered ─────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_manifest_says_what_was_ordered_however_the_task_finished(attempt: Attempt, sim: Simulator) -> None:
+    first = attempt()
+    assert first["request"] == REQUEST
+    # Again, from the record alone.
+    assert attempt(try_number=2)["request"] == REQUEST
+    assert sim.posts == 1
+
+
+def test_without_waiting_the_manifest_says_what_was_ordered_too(
+    simulate: Simulate, connect: Connect, make_submit: MakeSubmit, execute: Execute
+) -> None:
+    sim = simulate(job_seconds="manual")
+    connect(sim)
+    manifest = execute(make_submit(wait_for_completion=False))
+    assert (manifest["status"], manifest["request"]) == ("pending", REQUEST)
+
+
+def test_a_task_that_re_attaches_to_its_job_says_what_it_ordered(
+    simulate: Simulate, connect: Connect, make_submit: MakeSubmit, execute: Execute, make_context: MakeContext
+) -> None:
+    sim = simulate(job_seconds="manual")
+    connect(sim)
+    execute(make_submit(wait_for_completion=False))
+    sim.finish(sim.jobs()[0].id)
+    manifest = execute(make_submit(), make_context(try_number=2))
+    assert (manifest["status"], manifest["request"], sim.posts) == ("completed", REQUEST, 1)
+
+
+def test_a_job_that_this_task_did_not_order_has_no_request(
+    sim: Simulator, attempt: Attempt, make_submit: MakeSubmit, execute: Execute, make_context: MakeContext
+) -> None:
+    job = execute(make_submit(), make_context(task_state_store=type(make_context()["task_state_store"])()))
+    assert attempt(job_id=job["job_id"])["request"] is None
+    assert sim.posts == 1
+
+
+@pytest.mark.parametrize("broken", ["get", "set", ""])
+def test_an_adopted_job_has_no_request_where_the_record_is_gone_either(
+    make_submit: MakeSubmit, context: Context, store: FakeStateStore, broken: str
+) -> None:
+    store.broken = {broken}
+    manifest = make_submit(job_id="gen-vid-1").execute_complete(context, event())  # type: ignore[arg-type]
+    assert (manifest["status"], manifest["request"]) == ("completed", None)
+
+
+def test_a_paid_video_is_not_lost_to_a_template_that_finds_nothing_any_more(
+    make_submit: MakeSubmit, context: Context
+) -> None:
+    for spoiled in ({"prompt": "None"}, {"duration": "soon"}, {"model": ""}):
+        manifest = make_submit(**spoiled).execute_complete(context, event())  # type: ignore[arg-type]
+        assert (manifest["status"], manifest["request"]) == ("completed", None)
+
+
+def test_no_media_and_no_signature_reach_xcom(attempt: Attempt, sim: Simulator, store: FakeStateStore) -> None:
+    picture = "iVBORw0KGgo" + "A" * 5_000
+    signed = "https://me:passw0rd@films.example/a.png?X-Amz-Signature=s1gnature"
+    manifest = attempt(
+        model="google/veo-3.1-lite",
+        duration=4,
+        resolution="720p",
+        frame_images=[
+            {
+                "type": "image_url",
+                "image_url": {"url": f"data:image/png;base64,{picture}"},
+                "frame_type": "first_frame",
+            },
+            {"type": "image_url", "image_url": {"url": signed}, "frame_type": "last_frame"},
+        ],
+        callback_url="https://hooks.example/done?token=s1gnature",
+        provider={"options": {"google-vertex": {"mask": picture, "note": f"sk-or-test-{KEY_PART}"}}},
+    )
+    assert sim.posts == 1
+    shown = manifest["request"]
+    assert shown["frame_images"][0]["image_url"]["url"].startswith("sha256:")
+    assert shown["frame_images"][1]["image_url"]["url"] == "https://films.example/a.png"
+    assert shown["provider"]["options"]["google-vertex"]["mask"].startswith("sha256:")
+    for place in (str(manifest), str(store.values)):
+        for secret in ("iVBOR", "AAAAAAAA", "passw0rd", "s1gnature", KEY_PART):
+            assert secret not in place

@@ -30,6 +30,8 @@ FOR_GOOD = {
     exc.JobRefusedError,
     exc.JobCancelledError,
     exc.JobExpiredError,
+    exc.MediaUnexpectedError,
+    exc.DestinationExistsError,
 }
 TREE: dict[str, type[exc.OrVideoError]] = {
     name: kind for name, kind in inspect.getmembers(exc, inspect.isclass) if issubclass(kind, exc.OrVideoError)

@@ -16,7 +16,7 @@ from airflow_provider_orvideo.exceptions import (
     OutputUnavailableError,
 )
 from airflow_provider_orvideo.landing import publish
-from airflow_provider_orvideo.landing.land import land
+from airflow_provider_orvideo.landing.land import LandingOptions, land
 from airflow_provider_orvideo.manifests import JobManifest
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def test_when_it_fails_every_time_an_older_file_stays_and_nothing_is_left_over(
     job = order()
     spoil(**CONTENT[fault])
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the kind is looked at below
-        land(client, job, where(older, job), spool_dir=str(spool_dir))
+        land(client, job, where(older, job), LandingOptions(spool_dir=str(spool_dir)))
     if fault in NAMED:
         assert type(caught.value) is NAMED[fault]
     assert look(home) == before == {"film.mp4": b"an older film", "film.mp4.json": b"its notes"}
@@ -226,7 +226,7 @@ def test_a_local_place_that_cannot_be_written(
     (tmp_path / "folder").mkdir()
     job = order()
     with pytest.raises(DestinationError, match="paid"):
-        land(client, job, where(f"{tmp_path}/{name}", job), spool_dir=str(spool_dir))
+        land(client, job, where(f"{tmp_path}/{name}", job), LandingOptions(spool_dir=str(spool_dir)))
     assert {path.name for path in tmp_path.rglob("*")} - {"spool"} == {"folder", "taken"}
 
 
@@ -265,7 +265,7 @@ def test_a_spool_that_cannot_be_used(
     (tmp_path / "file").write_bytes(b"")
     job = order()
     with pytest.raises(DestinationError, match=r"\[orvideo\] spool_dir.*Set it to a folder") as caught:
-        land(client, job, where(f"{tmp_path}/videos/", job), spool_dir=str(tmp_path / name))
+        land(client, job, where(f"{tmp_path}/videos/", job), LandingOptions(spool_dir=str(tmp_path / name)))
     assert str(tmp_path / name) in str(caught.value)
     assert sim.stats()["content_reads"] == 0
 
@@ -276,13 +276,13 @@ def test_a_spool_that_fills_up(
     real = Path.open
 
     def full(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as Path.open
-        if "w" in mode and spool_dir in self.parents:
+        if "w" in mode and spool_dir in self.parents and self.name != ".lock":
             raise OSError(28, "No space left on device")
         return real(self, mode, *args, **kwargs)
 
     monkeypatch.setattr(Path, "open", full)
     job = order()
     with pytest.raises(DestinationError, match=r"No space left.*\[orvideo\] spool_dir"):
-        land(client, job, where(f"{tmp_path}/videos/", job), spool_dir=str(spool_dir))
+        land(client, job, where(f"{tmp_path}/videos/", job), LandingOptions(spool_dir=str(spool_dir)))
     assert list(spool_dir.iterdir()) == []
     assert not (tmp_path / "videos").exists()

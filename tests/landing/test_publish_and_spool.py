@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
+import random
+import resource
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -14,16 +18,17 @@ from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.api.config import ClientConfig
 from airflow_provider_orvideo.api.retry import RetryPolicy
 from airflow_provider_orvideo.exceptions import DestinationError, DownloadIncompleteError
-from airflow_provider_orvideo.landing.publish import publish_bytes, publish_file, read_bytes, sidecar_uri, size_of
+from airflow_provider_orvideo.landing.publish import Publisher, publish_bytes, read_bytes, sidecar_uri, size_of
 from airflow_provider_orvideo.landing.spool import Spooled, download
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     Fetch = Callable[..., Spooled]
 
 VIDEO = bytes(range(256)) * 400
+#: More than a download holds in memory at once, and no two parts of it alike.
+LONG_VIDEO = random.Random(7).randbytes(5_000_000)  # noqa: S311 - no secret
 
 
 @pytest.fixture
@@ -65,6 +70,26 @@ def test_what_arrives_is_kept_byte_by_byte_and_counted(fetch: Fetch) -> None:
     assert spooled.sha256 == hashlib.sha256(VIDEO).hexdigest()
 
 
+def test_a_long_video_is_kept_byte_by_byte(fetch: Fetch) -> None:
+    spooled = fetch(sent(LONG_VIDEO))
+    assert hashlib.sha256(spooled.path.read_bytes()).hexdigest() == hashlib.sha256(LONG_VIDEO).hexdigest()
+    assert (spooled.size, spooled.sha256) == (len(LONG_VIDEO), hashlib.sha256(LONG_VIDEO).hexdigest())
+
+
+@pytest.mark.parametrize(
+    ("video", "room"), [(VIDEO, 50_000), (LONG_VIDEO, 50_000), (LONG_VIDEO, 4_999_999)], ids=["short", "long", "end"]
+)
+def test_a_disk_that_takes_only_a_part_is_told(fetch: Fetch, video: bytes, room: int) -> None:
+    # The system's own limit: the write that meets it is short, and only the next one fails.
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+    try:
+        with pytest.raises(DestinationError, match=r"File too large.*\[orvideo\] spool_dir"):
+            fetch(sent(video))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
 def test_a_length_that_is_told_must_be_met(fetch: Fetch) -> None:
     told = str(len(VIDEO))
     assert fetch(sent(VIDEO, content_length=told)).size == len(VIDEO)
@@ -94,13 +119,12 @@ def test_a_file_and_its_sidecar_are_read_back(home: str, tmp_path: Path) -> None
     source.write_bytes(VIDEO)
     uri = f"{home}/deep/er/film.mp4"
     assert (read_bytes(uri), size_of(uri)) == (None, None)
-    publish_file(source, uri)
+    Publisher(uri).publish_file(source, uri, "video/mp4")
     publish_bytes(b"{}", sidecar_uri(uri))
     assert (read_bytes(uri), size_of(uri)) == (VIDEO, len(VIDEO))
     assert read_bytes(f"{uri}.json") == b"{}"
     publish_bytes(b"", f"{uri}.json")
     assert size_of(f"{uri}.json") == 0
-    assert source.read_bytes() == VIDEO
 
 
 def test_the_size_is_the_stores_not_one_remembered(bucket: str, s3_endpoint: str) -> None:
@@ -133,7 +157,11 @@ def test_a_copy_that_breaks_off_leaves_the_older_file_and_no_part(
         part.write_bytes(VIDEO[:100])
         raise trouble
 
+    def elsewhere(*_: object) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
     monkeypatch.setattr("shutil.copyfile", half)
+    monkeypatch.setattr(Path, "replace", elsewhere)
     with pytest.raises((DestinationError, KeyboardInterrupt)):
-        publish_file(source, target.as_uri())
+        Publisher(target.as_uri()).publish_file(source, target.as_uri(), "video/mp4")
     assert {path.name: path.read_bytes() for path in target.parent.iterdir()} == {"film.mp4": b"older"}

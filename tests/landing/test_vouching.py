@@ -69,7 +69,7 @@ def test_a_sidecar_of_other_bytes_is_gone_before_the_bytes_change(
         raise DestinationError(f"{uri} cannot be written")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{LAND}.publish_bytes", refuse)
+        patch.setattr("airflow_provider_orvideo.landing.sidecar.publish_bytes", refuse)
         with pytest.raises(DestinationError):
             land(client, second, where(str(video), second))
     assert not sidecar.exists()
@@ -131,7 +131,7 @@ def test_a_store_that_hides_what_is_missing_can_be_landed_in(
     def forbidden(uri: str) -> bytes | None:
         raise DestinationError(f"{uri}: forbidden") from PermissionError("Forbidden")
 
-    monkeypatch.setattr(f"{LAND}.read_bytes", forbidden)
+    monkeypatch.setattr("airflow_provider_orvideo.landing.sidecar.read_bytes", forbidden)
     job = order()
     assert len(land(client, job, where(f"{tmp_path}/", job)).files) == 1
 

@@ -115,16 +115,16 @@ class CrashingDownload(OrVideoDownloadOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Run with the crash in place."""
-        from airflow_provider_orvideo.landing import land, publish  # noqa: PLC0415
+        from airflow_provider_orvideo.landing.publish import Publisher  # noqa: PLC0415
 
-        publish_file = publish.publish_file
+        publish_file = Publisher.publish_file
 
         def crashing_publish(*args: Any, **kwargs: Any) -> None:  # noqa: ANN401
             if self.crash == "before publishing":
                 crash_once(self.dag_id)
             publish_file(*args, **kwargs)
 
-        with mock.patch.object(land, "publish_file", crashing_publish):
+        with mock.patch.object(Publisher, "publish_file", crashing_publish):
             return super().execute(context)
 
 

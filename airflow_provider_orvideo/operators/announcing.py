@@ -1,0 +1,78 @@
+"""Tells the rest of Airflow what landed: asset events, hook lineage, OpenLineage."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collector
+from airflow.sdk import Asset, AssetAlias
+from airflow.sdk.definitions.asset import AssetRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk.bases.hook import BaseHook
+    from airflow.sdk.definitions.context import Context
+
+    from airflow_provider_orvideo.landing.naming import Destination
+    from airflow_provider_orvideo.manifests import LandedManifest
+
+log = logging.getLogger(__name__)
+
+#: Other spellings of a store's scheme, and the one by which OpenLineage knows it.
+_SCHEMES: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
+
+
+def announce(
+    manifest: LandedManifest, where: Destination, outlets: Iterable[object], context: Context, hook: BaseHook
+) -> None:
+    """Give each outlet's event the manifest, and report each file once as what the hook made.
+
+    An outlet is one logical asset however many videos it gets; an `AssetAlias` gets the folder that the destination
+    names before its first placeholder.
+
+    Args:
+        manifest: what landed.
+        where: the destination.
+        outlets: the operator's.
+        context: the task's.
+        hook: by which the files came.
+    """
+    extra = manifest.to_json()
+    for outlet in outlets:
+        if isinstance(outlet, AssetAlias):
+            context["outlet_events"][outlet].add(Asset(without_connection(where.folder)), extra=extra)
+        elif isinstance(outlet, Asset | AssetRef):
+            context["outlet_events"][outlet].extra.update(extra)
+    collector = get_hook_lineage_collector()
+    for file in manifest.files:
+        try:
+            collector.add_output_asset(context=hook, uri=without_connection(file.uri))
+        except ValueError as error:  # no name for an asset, such as a very long one: the video has landed all the same
+            log.warning("%s is not reported to hook lineage: %s", file.uri, error)
+
+
+def lineage(manifest: LandedManifest | None) -> Any:  # noqa: ANN401 - the type comes with an optional provider
+    """Return the landed files as OpenLineage's output datasets."""
+    from airflow.providers.common.compat.openlineage.facet import Dataset  # noqa: PLC0415
+    from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - an extra
+
+    files = manifest.files if manifest else ()
+    return OperatorLineage(outputs=[Dataset(*_dataset(file.uri)) for file in files])
+
+
+def without_connection(uri: str) -> str:
+    """Return the address of a file as everybody knows it: the id of the Airflow connection is no part of it."""
+    scheme, slashes, rest = uri.partition("://")
+    bucket, slash, name = rest.partition("/")
+    return f"{scheme}{slashes}{bucket.rpartition('@')[2]}{slash}{name}"
+
+
+def _dataset(uri: str) -> tuple[str, str]:
+    """Return namespace and name, by OpenLineage's naming conventions."""
+    scheme, _, rest = without_connection(uri).partition("://")
+    if scheme in {"file", "local"}:
+        return "file", rest
+    bucket, _, name = rest.partition("/")
+    return f"{_SCHEMES.get(scheme, scheme)}://{bucket}", name
