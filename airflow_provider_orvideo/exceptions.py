@@ -7,6 +7,8 @@ The phase answers the question that matters for a paid API: *may money have been
     OrVideoError
     ├── BeforeSendError                 refused here; nothing was sent, nothing was spent
     │   ├── ConfigurationError          the connection or an argument cannot work
+    │   ├── CostLimitError              it would cost more than the author allows, or nobody can tell
+    │   ├── BudgetExceededError         the key, or the run's budget, has too little left
     │   └── RequestInvalidError         the request breaks the API's schema
     │       └── RequestUnsupportedError     the request is well formed but the API would refuse it
     ├── NotSentError                    no connection could be made; nothing was spent
@@ -86,6 +88,14 @@ class BeforeSendError(OrVideoError):
 
 class ConfigurationError(BeforeSendError):
     """The Airflow connection or an argument of ours cannot work. A retry helps only after the setting is mended."""
+
+
+class CostLimitError(BeforeSendError):
+    """The estimate is above what the author allows, or unknown where that is not allowed. A retry does not help."""
+
+
+class BudgetExceededError(BeforeSendError):
+    """The key, or the budget of the run, has too little left for the estimate. A retry helps once there is more."""
 
 
 class RequestInvalidError(BeforeSendError):
