@@ -1,0 +1,1 @@
+"""What the provider tells those who watch it: names, and ways to send that never fail a task."""
