@@ -39,6 +39,8 @@ def get_provider_info() -> dict[str, Any]:
             "airflow_provider_orvideo.links.OpenRouterLink",
             "airflow_provider_orvideo.links.VideoLink",
         ],
+        # Airflow 3.2 and later; 3.1 passes over it.
+        "cli": ["airflow_provider_orvideo.cli.definition.get_commands"],
         "connection-types": [
             {
                 "connection-type": "orvideo",
@@ -122,6 +124,21 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "string",
                         "example": "s3://aws_default@my-bucket/orvideo-state",
                         "default": "",
+                    },
+                    "cache_dir": {
+                        "description": "Folder on the worker for the catalogue of models, which all tasks of this host "
+                        "share. Empty: the system's folder for temporary files.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "/var/cache/orvideo",
+                        "default": "",
+                    },
+                    "cache_ttl": {
+                        "description": "Seconds for which a copy of the catalogue of models counts as current.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "600",
+                        "default": "3600",
                     },
                     "resume_grace": {
                         "description": "Seconds between a deferral and the first look at the job. A task that resumes "

@@ -39,7 +39,9 @@ class JobManifest(_Manifest):
         model: model id that was ordered, None for a job that this provider did not submit.
         generation_id: id for the API's accounting record.
         cost_usd: US dollars that the API reports, None for unknown.
-        estimated_cost_usd: US dollars estimated before the submit, None for unknown.
+        estimated_cost_usd: US dollars estimated before the submit, the high end; None for unknown.
+        total_cost_usd: US dollars of this job and of those that this task instance bought before it; None where one of
+            them is unknown.
         outputs: how many videos the job has; 0 until it completed.
         submitted_at: when the job was accepted, ISO 8601 in UTC.
         completed_at: when the end of the job was seen, ISO 8601 in UTC.
@@ -55,6 +57,7 @@ class JobManifest(_Manifest):
     generation_id: str | None = None
     cost_usd: float | None = None
     estimated_cost_usd: float | None = None
+    total_cost_usd: float | None = None
     outputs: int = 0
     submitted_at: str | None = None
     completed_at: str | None = None

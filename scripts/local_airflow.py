@@ -159,6 +159,7 @@ class LocalAirflow:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
+            "AIRFLOW__ORVIDEO__CACHE_DIR": f"{self.home}/cache",
             "NO_PROXY": f"{HOST},localhost",
             **self.environment,
         }

@@ -27,6 +27,7 @@ os.environ.update(
         "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).resolve().parent.parent / "example_dags"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__ORVIDEO__CACHE_DIR": str(_HOME / "cache"),
         # No scheduler runs next to these tests, so there is nothing to be gentle to.
         "AIRFLOW__ORVIDEO__RESUME_GRACE": "0",
         "NO_PROXY": "127.0.0.1,localhost",

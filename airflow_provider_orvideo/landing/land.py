@@ -28,6 +28,7 @@ from airflow_provider_orvideo.landing.spool import download
 from airflow_provider_orvideo.manifests import JobManifest, LandedFile, LandedManifest, iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from airflow_provider_orvideo.api.client import VideoClient
@@ -83,8 +84,17 @@ class LandingOptions:
             )
 
 
+def _unwatched(_file: LandedFile, _seconds: float) -> None:
+    """Watch nothing."""
+
+
 def land(
-    client: VideoClient, job: JobManifest, where: Destination, options: LandingOptions | None = None
+    client: VideoClient,
+    job: JobManifest,
+    where: Destination,
+    options: LandingOptions | None = None,
+    *,
+    on_landed: Callable[[LandedFile, float], None] = _unwatched,
 ) -> LandedManifest:
     """Land every output of a completed job; what already lies there from the same job is not downloaded again.
 
@@ -93,6 +103,8 @@ def land(
         job: the job; with no more than an id, the rest is read from the API.
         where: addresses of the outputs.
         options: how to land.
+        on_landed: is told each file that was downloaded and stored now, and the seconds that this took; by several
+            threads where there are several outputs. Must not raise.
 
     Raises:
         LandingError: the destination is untouched, or holds whole files only. Nothing is ever ordered from here.
@@ -107,7 +119,7 @@ def land(
             job = _refreshed(client, job)
             for index in range(len(there), job.outputs):
                 there[index] = _there(job, index, where, options)
-        files = _Landing(client, job, where, options, Publisher(first)).complete(there)
+        files = _Landing(client, job, where, options, Publisher(first), on_landed).complete(there)
     except LandingError:
         raise
     except OrVideoError as error:
@@ -174,6 +186,7 @@ class _Landing:
     where: Destination
     options: LandingOptions
     publisher: Publisher
+    on_landed: Callable[[LandedFile, float], None]
 
     def complete(self, there: dict[int, LandedFile | None]) -> list[LandedFile]:
         """Land what is missing, several outputs at a time; all are tried before the first failure is told."""
@@ -195,6 +208,7 @@ class _Landing:
 
     def _land(self, index: int, folder: Path) -> LandedFile:
         path = folder / f"output-{index}"
+        started = time.monotonic()
         try:
             spooled = download(self.client, self.job.job_id, index, path)
             file = self._verified(index, spooled)
@@ -207,6 +221,7 @@ class _Landing:
             file = _with_poster(file, still)
         sidecar.write(_manifest(self.job, [file], self.where), file)
         log.info("Landed %s: %d bytes, sha256 %s.", file.uri, file.bytes, file.sha256)
+        self.on_landed(file, time.monotonic() - started)
         return file
 
     def _verified(self, index: int, spooled: Spooled) -> LandedFile:

@@ -56,6 +56,18 @@ def outline(request: VideoRequest) -> dict[str, Any]:
     return shown
 
 
+def differences(written: VideoRequest, sent: VideoRequest) -> dict[str, Any]:
+    """Return the fields that were sent otherwise than they were written, as `outline` shows them, but for media."""
+    if sent is written:
+        return {}
+    before, after = outline(written), outline(sent)
+    names = (before.keys() | after.keys()) - {"frame_images", "input_references"}
+    changed = {name: after.get(name) for name in sorted(names) if before.get(name) != after.get(name)}
+    if sent.trace != written.trace:  # no part of the video, but by it two systems' traces are joined
+        changed["trace"] = _outlined(sent.to_wire().get("trace"))
+    return changed
+
+
 def _outlined(value: Any) -> Any:  # noqa: ANN401 - JSON in, JSON out
     if isinstance(value, list):
         return [_outlined(item) for item in value]

@@ -24,7 +24,7 @@ from airflow_provider_orvideo.exceptions import (
     RequestInvalidError,
 )
 from airflow_provider_orvideo.ledger.decision import Adopt, Ambiguous, Changed, Submit, decide, was_cleared
-from airflow_provider_orvideo.ledger.fingerprint import fingerprint
+from airflow_provider_orvideo.ledger.fingerprint import differences, fingerprint
 from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES, Policies
 from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import iso
@@ -39,7 +39,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: Failures of the POST after which it is certain that nothing was accepted. Any other leaves the intent where it is.
-_NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, ClientStatusError, RedirectError)
+NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, ClientStatusError, RedirectError)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An order that is ready to leave.
+
+    Attributes:
+        request: what is sent.
+        estimated_cost_usd: US dollars that it is expected to cost, None for unknown.
+    """
+
+    request: VideoRequest
+    estimated_cost_usd: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +80,7 @@ def obtain(
     store: Store,
     attempt: Attempt,
     *,
+    prepare: Callable[[VideoRequest], Prepared] = Prepared,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Record:
@@ -77,6 +91,8 @@ def obtain(
         request: what is wanted.
         store: keeps the record of the running task instance.
         attempt: who asks, and what its author wants.
+        prepare: has the last word before an order leaves, and is asked only then: a job that exists is followed
+            whatever it would say today. What it raises, this raises; nothing was sent or recorded then.
         clock: epoch seconds; for tests.
         sleep: pauses between tries to write the record; for tests.
 
@@ -107,7 +123,15 @@ def obtain(
         if decision.reason:
             log.warning("A new video is ordered: %s.", decision.reason)
         intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost})
-        return _order(client, request, store, intent, before, clock, sleep)
+        # What the author wrote is the order's identity; what is sent may be adjusted otherwise tomorrow.
+        prepared = prepare(request)
+        intent = intent.model_copy(
+            update={
+                "estimated_cost_usd": prepared.estimated_cost_usd,
+                "adjusted": differences(request, prepared.request),
+            }
+        )
+        return _order(client, prepared.request, store, intent, before, clock, sleep)
     if isinstance(decision, Adopt):
         intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost, "adopted": True})
         return _adopt(client, store, intent, decision.job_id, clock)
@@ -137,7 +161,7 @@ def _order(
     store.save(intent)
     try:
         job = client.generate(request)
-    except _NOTHING_ACCEPTED:
+    except NOTHING_ACCEPTED:
         _withdraw(store, before)
         raise
     except OutcomeUnknownError as error:

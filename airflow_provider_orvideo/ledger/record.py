@@ -50,6 +50,8 @@ class Record(BaseModel):
         error: why the job ended without a video.
         generation_id: id of the accounting record.
         cost_usd: US dollars reported at the end.
+        estimated_cost_usd: US dollars estimated before the POST, the high end; None for unknown.
+        adjusted: fields of the request that were sent otherwise than the author wrote them, media excepted.
         outputs: number of videos at the end.
         finished_at: epoch seconds at which the end was seen.
         past: earlier jobs of this task instance.
@@ -75,6 +77,8 @@ class Record(BaseModel):
     error: str | None = None
     generation_id: str | None = None
     cost_usd: float | None = None
+    estimated_cost_usd: float | None = None
+    adjusted: dict[str, Any] = {}
     outputs: int = 0
     finished_at: float | None = None
     past: tuple[PastJob, ...] = ()

@@ -114,7 +114,7 @@ class ObjectStore:
             task_instance.task_id,
             KEY if item is None else f"{KEY}.{item}",
         )
-        name = "/".join(map(_file_name, identity))
+        name = "/".join(map(file_name, identity))
         return cls(f"{state_path.rstrip('/')}/{name}.{task_instance.map_index}.json")
 
     @property
@@ -159,7 +159,7 @@ class ObjectStore:
             ) from error
 
 
-def _file_name(part: str) -> str:
+def file_name(part: str) -> str:
     """Spell one part of an identity so that no two are spelt alike, within the 255 bytes of a file's name."""
     name = quote(part, safe="").replace(".", "%2E")
     if len(name) <= _LONGEST_NAME:

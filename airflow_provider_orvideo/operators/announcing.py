@@ -9,6 +9,8 @@ from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collec
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.definitions.asset import AssetRef
 
+from airflow_provider_orvideo.manifests import LandedManifest
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_orvideo.landing.naming import Destination
-    from airflow_provider_orvideo.manifests import LandedManifest
+    from airflow_provider_orvideo.manifests import JobManifest
 
 log = logging.getLogger(__name__)
 
@@ -53,13 +55,21 @@ def announce(
             log.warning("%s is not reported to hook lineage: %s", file.uri, error)
 
 
-def lineage(manifest: LandedManifest | None) -> Any:  # noqa: ANN401 - the type comes with an optional provider
-    """Return the landed files as OpenLineage's output datasets."""
-    from airflow.providers.common.compat.openlineage.facet import Dataset  # noqa: PLC0415
+def lineage(job: JobManifest | None) -> Any:  # noqa: ANN401 - the type comes with an optional provider
+    """Return what OpenLineage is told: the job as a facet of the run, and what landed as output datasets.
+
+    Args:
+        job: the manifest that the task returned, None for none.
+    """
     from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - an extra
 
-    files = manifest.files if manifest else ()
-    return OperatorLineage(outputs=[Dataset(*_dataset(file.uri)) for file in files])
+    if job is None:
+        return OperatorLineage()
+    from airflow_provider_orvideo.operators.facets import output, run_facets  # noqa: PLC0415 - needs that extra
+
+    files = job.files if isinstance(job, LandedManifest) else ()
+    outputs = [output(job, file, *_dataset(file.uri)) for file in files]
+    return OperatorLineage(outputs=outputs, run_facets=run_facets(job))
 
 
 def without_connection(uri: str) -> str:

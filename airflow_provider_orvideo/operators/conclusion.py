@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import (
@@ -16,6 +16,7 @@ from airflow_provider_orvideo.exceptions import (
 from airflow_provider_orvideo.jobs import completed_in_words, end_in_words, kind_of_end
 from airflow_provider_orvideo.ledger.record import Phase, Record
 from airflow_provider_orvideo.manifests import JobManifest, iso
+from airflow_provider_orvideo.operators import observing
 from airflow_provider_orvideo.polling.event import Outcome, WaitEvent
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.ledger.stores import Store
 
 log = logging.getLogger(__name__)
+
+#: A bill that is off the estimate by more than this share is worth a warning.
+_SURPRISE: Final = 0.2
 
 
 def manifest_of(record: Record) -> JobManifest:
@@ -33,6 +37,8 @@ def manifest_of(record: Record) -> JobManifest:
         model=record.model,
         generation_id=record.generation_id,
         cost_usd=record.cost_usd,
+        estimated_cost_usd=record.estimated_cost_usd,
+        total_cost_usd=_total(record),
         outputs=record.outputs,
         submitted_at=iso(record.submitted_at),
         completed_at=iso(record.finished_at),
@@ -49,7 +55,26 @@ def conclude(record: Record, store: Store, policies: Policies) -> JobManifest:
     if record.status != JobStatus.COMPLETED:
         raise _ended_without_video(record, store, policies)
     log.info(completed_in_words(record.job_id, outputs=record.outputs, cost_usd=record.cost_usd))
+    _compare(record)
     return manifest_of(record)
+
+
+def _total(record: Record) -> float | None:
+    """Add up what this task instance paid; an order whose outcome was never learned makes it unknown."""
+    costs = [past.cost_usd for past in record.past] + [record.cost_usd] + [None] * len(record.lost)
+    known = [cost for cost in costs if cost is not None]
+    return sum(known) if len(known) == len(costs) else None
+
+
+def _compare(record: Record) -> None:
+    """Tell how far the bill is from the estimate."""
+    estimated, billed = record.estimated_cost_usd, record.cost_usd
+    if estimated is None or billed is None:
+        return
+    off = (billed - estimated) / estimated
+    text = "Job %s was estimated at up to $%.4f and billed $%.4f, %+.0f %%."
+    level = logging.WARNING if abs(off) > _SURPRISE else logging.INFO
+    log.log(level, text, record.job_id, estimated, billed, 100 * off)
 
 
 def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> Record:
@@ -63,6 +88,8 @@ def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> R
     Raises:
         JobTimedOutError, JobUnreachableError: the job did not end; the record stays as it is, for the next attempt.
     """
+    if event.outcome != Outcome.ENDED:
+        observing.ended(event)
     if event.outcome == Outcome.TIMED_OUT:
         raise JobTimedOutError(
             f"Job {event.job_id} was still '{event.status or 'unknown'}' when this task's timeout passed. It cannot be "
@@ -96,6 +123,8 @@ def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> R
 
 def _ended(event: WaitEvent, kept: Record | None, max_tries: int | None) -> Record:
     """Close the record that the event belongs to; where none is at hand, the event says enough to make one."""
+    if kept is None or kept.phase != Phase.TERMINAL:
+        observing.ended(event, adopted=kept is not None and kept.adopted)
     if kept is None:
         kept = Record(
             phase=Phase.SUBMITTED,

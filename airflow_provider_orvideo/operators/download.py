@@ -89,6 +89,7 @@ class OrVideoDownloadOperator(BaseOperator):
         from airflow_provider_orvideo.landing.land import land  # noqa: PLC0415
         from airflow_provider_orvideo.landing.naming import destination  # noqa: PLC0415
         from airflow_provider_orvideo.operators.announcing import announce  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.observing import landing  # noqa: PLC0415
 
         with airflow_failures():
             options = self._options()
@@ -97,7 +98,9 @@ class OrVideoDownloadOperator(BaseOperator):
             conn_id = self.orvideo_conn_id or job.conn_id or OrVideoHook.default_conn_name
             self.log.info("Landing job %s at %s.", job.job_id, self.destination)
             with OrVideoHook(conn_id) as hook:
-                manifest = land(hook.get_conn(), job, where, options)
+                with landing(conn_id, job, context.get("ti")) as watch:
+                    manifest = land(hook.get_conn(), job, where, options, on_landed=watch.landed)
+                    watch.done(manifest)
                 announce(manifest, where, self.outlets, context, hook)
         self._landed = manifest
         return manifest.to_json()

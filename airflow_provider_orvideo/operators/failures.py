@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 #: Errors that the same task would run into again, or that a retry must not answer by paying again.
 FINAL: Final = (
     exc.RequestInvalidError,
+    exc.CostLimitError,
     exc.OutcomeUnknownError,
     exc.AmbiguousSubmitError,
     exc.ChangedRequestError,

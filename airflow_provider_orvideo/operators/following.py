@@ -13,6 +13,7 @@ from airflow_provider_orvideo.exceptions import JobUnreachableError, LedgerUnava
 from airflow_provider_orvideo.ledger.record import Phase
 from airflow_provider_orvideo.ledger.stores import NoStore
 from airflow_provider_orvideo.manifests import iso
+from airflow_provider_orvideo.operators import observing
 from airflow_provider_orvideo.polling.decision import FIRST_POLL, Wait
 from airflow_provider_orvideo.polling.event import event_of
 from airflow_provider_orvideo.polling.waiting import look_once, wait_for_job
@@ -84,6 +85,7 @@ class Following:
         if end := look_once(client, self.wait):
             log.warning("The trigger was lost (%s), but job %s has ended.", error, self.record.job_id)
             return self._event(end)
+        observing.unreachable(self.conn_id, self.record.model)
         raise JobUnreachableError(
             f"The trigger that waited for job {self.record.job_id} was lost: {error}. The job is not affected, still "
             "billing; a retry of this task re-attaches to it and orders nothing.",

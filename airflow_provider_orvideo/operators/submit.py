@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow.providers.common.compat.sdk import conf
@@ -20,16 +21,22 @@ from airflow_provider_orvideo.links import OpenRouterLink
 from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from airflow.sdk import BaseOperatorLink, XComArg
     from airflow.sdk.definitions.context import Context
 
+    from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.api.schema import VideoRequest
+    from airflow_provider_orvideo.ledger.purchase import Prepared
     from airflow_provider_orvideo.ledger.record import Record
     from airflow_provider_orvideo.ledger.stores import Store
     from airflow_provider_orvideo.manifests import JobManifest
+    from airflow_provider_orvideo.operators.budgeting import Budgeting
     from airflow_provider_orvideo.operators.following import Following
+    from airflow_provider_orvideo.operators.observing import Ordering
+    from airflow_provider_orvideo.preflight.capabilities import OnUnsupported
+    from airflow_provider_orvideo.preflight.inspection import OnUnknownCost, Rules
 
 #: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
 _LONGEST: Final = 366 * 86_400.0
@@ -102,6 +109,16 @@ class OrVideoSubmitOperator(BaseOperator):
             they do, unless moderation refused.
         on_clear: a person cleared the task after its job had ended. ``reuse``: its end stands. ``submit``: order anew.
             A job still in flight is always re-attached.
+        preflight: before an order leaves, hold it against what its model supports and estimate its cost, both from the
+            model's catalogue entry. A job that exists is followed without.
+        on_unsupported: the model does not support the request. ``fail``: say what it supports. ``adjust``: take the
+            nearest values, and log them. ``warn``: log it, and let the API decide.
+        max_cost_usd: order nothing that is estimated to cost more US dollars than this. A template.
+        on_unknown_cost: the cost cannot be estimated. ``allow`` or ``fail``.
+        check_budget: ask what the key may still spend (``GET /key``), and order nothing that is estimated above it.
+        run_budget_usd: US dollars that the orders of this DAG run which share a budget may cost together, by their
+            estimates until they end. Needs ``[orvideo] state_path``. A template.
+        budget_name: tasks of the run that name the same budget share it. Default: the mapped set of this task does.
 
     Returns:
         A `JobManifest` as a dict: job id, status, model, cost, number of outputs.
@@ -112,7 +129,7 @@ class OrVideoSubmitOperator(BaseOperator):
         OrVideoError: what a retry may mend, such as no connection or a timeout of the wait; it re-attaches.
     """
 
-    template_fields: Sequence[str] = (*REQUEST_FIELDS, "orvideo_conn_id", "job_id")
+    template_fields: Sequence[str] = (*REQUEST_FIELDS, "orvideo_conn_id", "job_id", "max_cost_usd", "run_budget_usd")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "frame_images": "json",
         "input_references": "json",
@@ -153,6 +170,13 @@ class OrVideoSubmitOperator(BaseOperator):
         on_changed_request: OnChangedRequest = "submit",
         on_job_failure: OnJobFailure = "fail",
         on_clear: OnClear = "reuse",
+        preflight: bool = True,
+        on_unsupported: OnUnsupported = "fail",
+        max_cost_usd: float | str | XComArg | None = None,
+        on_unknown_cost: OnUnknownCost = "allow",
+        check_budget: bool = False,
+        run_budget_usd: float | str | XComArg | None = None,
+        budget_name: str | None = None,
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
         super().__init__(**kwargs)
@@ -186,6 +210,13 @@ class OrVideoSubmitOperator(BaseOperator):
         self.on_changed_request = on_changed_request
         self.on_job_failure = on_job_failure
         self.on_clear = on_clear
+        self.preflight = preflight
+        self.on_unsupported = on_unsupported
+        self.max_cost_usd = max_cost_usd
+        self.on_unknown_cost = on_unknown_cost
+        self.check_budget = check_budget
+        self.run_budget_usd = run_budget_usd
+        self.budget_name = budget_name
         self._policies = Policies(
             on_ambiguous_submit=on_ambiguous_submit,
             on_changed_request=on_changed_request,
@@ -194,6 +225,7 @@ class OrVideoSubmitOperator(BaseOperator):
         )
         self._job_id: str | None = None
         self._store: Store | None = None
+        self._manifest: JobManifest | None = None
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the video, or find the one that an earlier attempt ordered, and wait for it."""
@@ -203,11 +235,10 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
         from airflow_provider_orvideo.operators.conclusion import conclude, manifest_of  # noqa: PLC0415
-        from airflow_provider_orvideo.preflight.capabilities import require_possible  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.observing import ordering  # noqa: PLC0415
 
         with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
             request = self._request()
-            require_possible(request)
             client = hook.get_conn()
             self.log.info(
                 "One video is wanted: %s, a prompt of %d characters. Connection '%s', %s",
@@ -226,9 +257,15 @@ class OrVideoSubmitOperator(BaseOperator):
             # A setting that cannot be read must show before anything is ordered.
             resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
             self._store = store_for(context)
-            record = obtain(client, request, self._store, attempt)
+            budget = self._budget(context, self._store)
+            watch = ordering(self.orvideo_conn_id, request.model, context.get("ti"))
+            with budget.released_if_refused(), watch as order:
+                prepare = partial(_prepared, client, self._rules, budget, order)
+                record = obtain(client, request, self._store, attempt, prepare=prepare)
+                order.accepted(record)
             self._job_id = record.job_id
             if record.phase == Phase.TERMINAL:
+                budget.settle(record)
                 return self._with_request(conclude(record, self._store, self._policies), record)
             if not self.wait_for_completion:
                 self.log.info("Job %s is under way; this task does not wait for it.", record.job_id)
@@ -245,13 +282,16 @@ class OrVideoSubmitOperator(BaseOperator):
         """Record how the wait ended, and return the manifest or fail with what to do. Reads nothing but the event."""
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
         from airflow_provider_orvideo.operators.conclusion import conclude, settle  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.observing import waited  # noqa: PLC0415
         from airflow_provider_orvideo.polling.event import WaitEvent  # noqa: PLC0415
 
         ended = WaitEvent.model_validate(event)
         self._job_id = ended.job_id
+        waited(ended, context.get("ti"))
         store = store_for(context, warn=False)
         with airflow_failures(self._policies):
             record = settle(ended, store, max_tries=_of_attempt(context, "max_tries"))
+            self._budget(context, store).settle(record)
             return self._with_request(conclude(record, store, self._policies), record)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
@@ -279,6 +319,15 @@ class OrVideoSubmitOperator(BaseOperator):
 
         detach(self._job_id, self._store)
 
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:  # noqa: ANN401 - OpenLineage's own
+        """Name the job; called by the OpenLineage provider after the task, also after one that failed."""
+        from airflow_provider_orvideo.manifests import JobManifest  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.announcing import lineage  # noqa: PLC0415
+
+        if self._manifest is None and self._job_id is not None:
+            return lineage(JobManifest(job_id=self._job_id, status="unknown", model=str(self.model)))
+        return lineage(self._manifest)
+
     def _with_request(self, manifest: JobManifest, record: Record) -> dict[str, Any]:
         """Return the manifest with what was ordered, where it was this task that ordered it."""
         from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
@@ -289,8 +338,9 @@ class OrVideoSubmitOperator(BaseOperator):
         request = None
         # A template may find nothing any more when the task resumes; the video is paid for all the same.
         with suppress(RequestInvalidError):
-            request = None if adopted else outline(self._request())
-        return manifest.model_copy(update={"request": request}).to_json()
+            request = None if adopted else outline(self._request()) | record.adjusted
+        self._manifest = manifest.model_copy(update={"request": request})
+        return self._manifest.to_json()
 
     def _request(self) -> VideoRequest:
         from airflow_provider_orvideo.api.schema import VideoRequest  # noqa: PLC0415
@@ -307,12 +357,44 @@ class OrVideoSubmitOperator(BaseOperator):
             )
         return VideoRequest.build(**values)
 
+    def _rules(self) -> Rules:
+        from airflow_provider_orvideo.preflight.inspection import Rules, dollars  # noqa: PLC0415
+
+        return Rules(
+            preflight=self.preflight,
+            on_unsupported=self.on_unsupported,
+            max_cost_usd=dollars("max_cost_usd", self.max_cost_usd),
+            on_unknown_cost=self.on_unknown_cost,
+            check_budget=self.check_budget,
+            cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
+            cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
+        )
+
+    def _budget(self, context: Context, store: Store) -> Budgeting:
+        from airflow_provider_orvideo.operators.budgeting import Budgeting  # noqa: PLC0415
+
+        return Budgeting(context, store, run_budget_usd=self.run_budget_usd, budget_name=self.budget_name)
+
     def _following(self, record: Record) -> Following:
         from airflow_provider_orvideo.operators.following import Following  # noqa: PLC0415
 
         return Following(
             record=record, conn_id=self.orvideo_conn_id, timeout=self.timeout, poll_interval=self.poll_interval
         )
+
+
+def _prepared(
+    client: VideoClient, read_rules: Callable[[], Rules], budget: Budgeting, order: Ordering, request: VideoRequest
+) -> Prepared:
+    """Have the last look before the order leaves. A rule that cannot be read must not stop a paid job from landing."""
+    from airflow_provider_orvideo.ledger.purchase import Prepared  # noqa: PLC0415
+    from airflow_provider_orvideo.preflight.inspection import inspect  # noqa: PLC0415
+
+    rules = read_rules()
+    found = inspect(client, request, rules)
+    budget.reserve(found.estimate, rules)
+    cost = found.estimate.usd if found.estimate else None
+    return order.leaves(Prepared(found.request, None if cost is None else float(cost)))
 
 
 def _of_attempt(context: Context, name: str) -> int | None:

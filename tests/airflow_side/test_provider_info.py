@@ -59,7 +59,7 @@ def test_every_module_and_class_that_is_named_exists() -> None:
     assert len(modules) == len(set(modules)) >= 5
     for module in modules:
         importlib.import_module(module)
-    for path in [FORM["hook-class-name"], *INFO["extra-links"]]:
+    for path in [FORM["hook-class-name"], *INFO["extra-links"], *INFO["cli"]]:
         module, _, name = path.rpartition(".")
         assert hasattr(importlib.import_module(module), name), path
 
@@ -111,6 +111,14 @@ def test_airflow_discovers_the_links() -> None:
     assert links <= set(ProvidersManager().extra_links_class_names)
 
 
+@pytest.mark.skipif(
+    not hasattr(ProvidersManager, "cli_command_functions"), reason="Airflow 3.1 has no commands of providers"
+)
+def test_airflow_discovers_the_commands() -> None:
+    groups = [group.name for function in ProvidersManager().cli_command_functions for group in function()]
+    assert groups.count("orvideo") == 1
+
+
 def test_the_form_labels_what_it_shows_and_hides_what_is_not_used() -> None:
     behaviour = ProvidersManager().field_behaviours["orvideo"]
     assert set(behaviour["hidden_fields"]) == {"login", "port", "schema"}
@@ -140,11 +148,14 @@ def test_the_form_treats_a_proxy_with_its_credentials_as_a_secret() -> None:
     assert sensitive == {"proxy"}
 
 
-@pytest.mark.parametrize(("option", "default"), [("spool_dir", ""), ("state_path", ""), ("resume_grace", "10")])
+@pytest.mark.parametrize(
+    ("option", "default"),
+    [("spool_dir", ""), ("state_path", ""), ("resume_grace", "10"), ("cache_dir", ""), ("cache_ttl", "3600")],
+)
 def test_a_config_option_has_its_documented_default(option: str, default: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"AIRFLOW__ORVIDEO__{option.upper()}", raising=False)
     declared = INFO["config"]["orvideo"]["options"]
-    assert set(declared) == {"spool_dir", "state_path", "resume_grace"}
+    assert set(declared) == {"spool_dir", "state_path", "resume_grace", "cache_dir", "cache_ttl"}
     assert declared[option]["default"] == default
     assert conf.get("orvideo", option) == default
 

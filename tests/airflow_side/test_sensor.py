@@ -370,6 +370,7 @@ def test_the_event_is_believed_where_the_template_came_to_mean_something_else(
         "generation_id": "gen-1",
         "cost_usd": 0.5,
         "estimated_cost_usd": None,
+        "total_cost_usd": None,
         "outputs": 1,
         "submitted_at": None,
         "completed_at": iso(1e9 + 60),

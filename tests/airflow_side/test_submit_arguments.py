@@ -38,7 +38,13 @@ def test_every_field_of_the_request_is_an_argument() -> None:
 
 def test_every_field_of_the_request_is_a_template() -> None:
     assert REQUEST_FIELDS == FIELDS
-    assert set(OrVideoSubmitOperator.template_fields) == {*FIELDS, "orvideo_conn_id", "job_id"}
+    assert set(OrVideoSubmitOperator.template_fields) == {
+        *FIELDS,
+        "orvideo_conn_id",
+        "job_id",
+        "max_cost_usd",
+        "run_budget_usd",
+    }
 
 
 def test_every_field_of_the_request_is_documented() -> None:

@@ -227,6 +227,7 @@ def test_completed_returns_cost_and_outputs_from_the_event_alone(make_submit: Ma
         "generation_id": "gen-1",
         "cost_usd": 0.5,
         "estimated_cost_usd": None,
+        "total_cost_usd": 0.5,
         "outputs": 2,
         "submitted_at": "2001-09-09T01:46:40+00:00",
         "completed_at": "2001-09-09T01:47:40+00:00",
@@ -403,6 +404,7 @@ def test_no_media_and_no_signature_reach_xcom(attempt: Attempt, sim: Simulator, 
         ],
         callback_url="https://hooks.example/done?token=s1gnature",
         provider={"options": {"google-vertex": {"mask": picture, "note": f"sk-or-test-{KEY_PART}"}}},
+        preflight=False,  # which knows no such options
     )
     assert sim.posts == 1
     shown = manifest["request"]

@@ -15,6 +15,7 @@ from airflow_provider_orvideo.operators.failures import airflow_failures, lost_t
 FOR_GOOD = {
     exc.RequestInvalidError,
     exc.RequestUnsupportedError,
+    exc.CostLimitError,
     exc.OutcomeUnknownError,
     exc.AmbiguousSubmitError,
     exc.ChangedRequestError,

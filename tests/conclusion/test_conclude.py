@@ -65,6 +65,7 @@ def test_a_completed_job_becomes_a_manifest() -> None:
         model="google/veo-3.1",
         generation_id="gen-1",
         cost_usd=0.052,
+        total_cost_usd=0.052,
         outputs=3,
         submitted_at="1970-01-01T00:16:43+00:00",
         completed_at="1970-01-01T00:18:20+00:00",
