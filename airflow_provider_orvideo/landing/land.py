@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 from airflow_provider_orvideo import __version__
+from airflow_provider_orvideo.api.retry import NO_RETRY
 from airflow_provider_orvideo.api.schema import JobStatus
 from airflow_provider_orvideo.exceptions import (
     ConfigurationError,
@@ -55,6 +56,8 @@ class LandingOptions:
         expect: what to do where what came is not what was ordered: log a warning and say so in the manifest, ``fail``
             with the destination untouched, or do not look (``off``).
         poster: whether to put a still image beside each video.
+        look_up_cost: whether to ask for the accounting record where the job itself does not tell its cost. Asked once,
+            and without waiting: the record appears minutes after the job ended.
         spool_dir: folder for downloads until they are verified; default the system's.
         concurrency: how many outputs to download at the same time, from 1.
     """
@@ -62,6 +65,7 @@ class LandingOptions:
     on_existing: OnExisting = "verify"
     expect: Expect = "warn"
     poster: bool = False
+    look_up_cost: bool = False
     spool_dir: str | None = None
     concurrency: int = CONCURRENCY
 
@@ -75,8 +79,9 @@ class LandingOptions:
             if getattr(self, name) not in get_args(kind):
                 allowed = ", ".join(map(repr, get_args(kind)))
                 raise ConfigurationError(f"'{name}' is {getattr(self, name)!r}; it must be one of {allowed}.")
-        if not isinstance(self.poster, bool):
-            raise ConfigurationError(f"'poster' is {self.poster!r}; it must be True or False.")
+        for name in ("poster", "look_up_cost"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigurationError(f"'{name}' is {getattr(self, name)!r}; it must be True or False.")
         if type(self.concurrency) is not int or self.concurrency < 1:
             raise ConfigurationError(
                 f"'concurrency' (the operator's 'max_concurrent_downloads') is {self.concurrency!r}; it must be a "
@@ -117,6 +122,8 @@ def land(
         there = {index: _there(job, index, where, options) for index in range(job.outputs)}
         if not there or None in there.values():
             job = _refreshed(client, job)
+            if options.look_up_cost and job.cost_usd is None:
+                job = _with_cost(client, job)
             for index in range(len(there), job.outputs):
                 there[index] = _there(job, index, where, options)
         files = _Landing(client, job, where, options, Publisher(first), on_landed).complete(there)
@@ -155,6 +162,18 @@ def _refreshed(client: VideoClient, job: JobManifest) -> JobManifest:
             "cost_usd": job.cost_usd if cost is None else float(cost),
         }
     )
+
+
+def _with_cost(client: VideoClient, job: JobManifest) -> JobManifest:
+    """Take the cost from the accounting record, if there is one by now; a video lands whatever it costs."""
+    if job.generation_id is None:
+        return job
+    try:
+        cost = client.get_generation_record(job.generation_id, retry=NO_RETRY).total_cost
+    except OrVideoError as error:
+        log.info("What job %s cost is not known yet: %s", job.job_id, error)
+        return job
+    return job if cost is None else job.model_copy(update={"cost_usd": float(cost)})
 
 
 def _there(job: JobManifest, index: int, where: Destination, options: LandingOptions) -> LandedFile | None:

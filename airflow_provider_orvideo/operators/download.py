@@ -44,6 +44,8 @@ class OrVideoDownloadOperator(BaseOperator):
         expect: where what came is not what was ordered (duration, size, sound; needs the ``media`` extra). ``warn``:
             say so in log and manifest. ``fail``: store nothing. ``off``: do not look.
         poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra).
+        look_up_cost: where the job does not tell what it cost, ask for its accounting record (``GET /generation``), once
+            and without waiting for it.
         max_concurrent_downloads: outputs of the job that are downloaded at the same time.
 
     With ``outlets``, each asset event carries the manifest as ``extra``; an `AssetAlias` gets the destination's folder
@@ -69,6 +71,7 @@ class OrVideoDownloadOperator(BaseOperator):
         on_existing: OnExisting = "verify",
         expect: Expect = "warn",
         poster: bool = False,
+        look_up_cost: bool = False,
         max_concurrent_downloads: int = 4,
         **kwargs: Any,  # noqa: ANN401 - BaseOperator's own
     ) -> None:
@@ -79,6 +82,7 @@ class OrVideoDownloadOperator(BaseOperator):
         self.on_existing = on_existing
         self.expect = expect
         self.poster = poster
+        self.look_up_cost = look_up_cost
         self.max_concurrent_downloads = max_concurrent_downloads
         self._landed: LandedManifest | None = None
 
@@ -118,6 +122,7 @@ class OrVideoDownloadOperator(BaseOperator):
             on_existing=self.on_existing,
             expect=self.expect,
             poster=self.poster,
+            look_up_cost=self.look_up_cost,
             spool_dir=conf.get("orvideo", "spool_dir", fallback="") or None,
             concurrency=self.max_concurrent_downloads,
         )
