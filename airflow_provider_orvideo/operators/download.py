@@ -44,8 +44,8 @@ class OrVideoDownloadOperator(BaseOperator):
         expect: where what came is not what was ordered (duration, size, sound; needs the ``media`` extra). ``warn``:
             say so in log and manifest. ``fail``: store nothing. ``off``: do not look.
         poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra).
-        look_up_cost: where the job does not tell what it cost, ask for its accounting record (``GET /generation``), once
-            and without waiting for it.
+        look_up_cost: where the job does not tell what it cost, ask for its accounting record (``GET /generation``),
+            once and without waiting for it.
         max_concurrent_downloads: outputs of the job that are downloaded at the same time.
 
     With ``outlets``, each asset event carries the manifest as ``extra``; an `AssetAlias` gets the destination's folder
