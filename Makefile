@@ -63,8 +63,8 @@ standalone: setup  ## Start Airflow with everything in place; open the UI and pr
 # ── Check it ─────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 .PHONY: test
-test: setup  ## Run the whole test suite.
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+test: setup  ## Run the test suite, but for what needs the extras of make test-extras.
+	$(BIN)/python -m pytest --ignore tests/stores $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types layers docs  ## Lint, types, layers, docs.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import os
@@ -27,12 +28,20 @@ os.environ.update(
         "AIRFLOW__CORE__DAGS_FOLDER": str(Path(__file__).resolve().parent.parent / "example_dags"),
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{_HOME}/airflow.db",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
-        "AIRFLOW__ORVIDEO__CACHE_DIR": str(_HOME / "cache"),
         # No scheduler runs next to these tests, so there is nothing to be gentle to.
         "AIRFLOW__ORVIDEO__RESUME_GRACE": "0",
         "NO_PROXY": "127.0.0.1,localhost",
     }
 )
+
+
+_tests = itertools.count()
+
+
+@pytest.fixture(autouse=True)
+def _no_catalogue_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator may get the port that another one had, and with it what is remembered of that one's models."""
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__CACHE_DIR", str(_HOME / f"cache-{next(_tests)}"))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:  # noqa: ARG001 - pytest's signature
