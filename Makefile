@@ -64,7 +64,7 @@ standalone: setup  ## Start Airflow with everything in place; open the UI and pr
 
 .PHONY: test
 test: setup  ## Run the test suite, but for what needs the extras of make test-extras.
-	$(BIN)/python -m pytest --ignore tests/stores $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --ignore tests/stores --ignore tests/plugins/browser $(PYTEST_ARGS)
 
 .PHONY: check
 check: lint types layers docs  ## Lint, types, layers, docs.
@@ -117,6 +117,16 @@ $(AZURITE):
 .PHONY: test-extras
 test-extras: $(EXTRAS_STAMP) $(AZURITE)  ## Landing on S3, Azure Blob, Google Cloud Storage and this machine; OpenLineage.
 	ORVIDEO_EXTRAS=all .venv-extras/bin/python -m pytest tests/stores tests/airflow_side/test_download_lineage.py $(PYTEST_ARGS)
+
+.PHONY: browser
+browser: setup  ## The UI's pages in a real Chromium, on real Airflow; needs Debian's chromium.
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
+		|| { echo "Chromium is missing: apt-get install chromium" >&2; exit 1; }
+	ORVIDEO_BROWSER=all $(BIN)/python -m pytest tests/plugins/browser $(PYTEST_ARGS)
+
+.PHONY: screenshots
+screenshots: setup  ## Make the pictures in docs/images anew.
+	$(BIN)/python scripts/screenshots.py
 
 .PHONY: coverage
 coverage: setup  ## The test suite with branch coverage.

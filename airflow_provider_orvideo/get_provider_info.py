@@ -150,6 +150,42 @@ def get_provider_info() -> dict[str, Any]:
                         "example": "0",
                         "default": "10",
                     },
+                    "preview_allowed_prefixes": {
+                        "description": "Folders in object storage from which the API server may play landed videos, "
+                        "separated by commas or line ends, each with the id of its connection if videos land with one. "
+                        "Whoever may read a DAG's XComs can then see the videos that this DAG landed there. The API "
+                        "server reads with its own credentials and needs the storage's Airflow provider. Empty: no "
+                        "preview.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/videos/, file:///srv/videos/",
+                        "default": "",
+                    },
+                    "preview_redirect": {
+                        "description": "Send the browser to a URL that the store signs for five minutes, where it can, "
+                        "instead of streaming through the API server. Off by default: whoever gets hold of such a URL "
+                        "can use it without Airflow, and each viewer's browser must reach the store.",
+                        "version_added": "0.1.0",
+                        "type": "boolean",
+                        "example": "True",
+                        "default": "False",
+                    },
+                    "preview_max_streams": {
+                        "description": "Videos that each API server process streams at the same time, with at most 1 "
+                        "MiB of memory for each. Further ones are told to come back in 2 seconds.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "64",
+                        "default": "32",
+                    },
+                    "preview_stall_timeout": {
+                        "description": "Seconds after which a stream whose viewer takes no data no longer counts among "
+                        "preview_max_streams; it goes on when the viewer does.",
+                        "version_added": "0.1.0",
+                        "type": "float",
+                        "example": "60",
+                        "default": "30",
+                    },
                 },
             }
         },

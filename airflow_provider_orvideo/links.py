@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote, urlencode, urlsplit
 
-from airflow.providers.common.compat.sdk import XCom
+from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperatorLink
 
 if TYPE_CHECKING:
@@ -26,13 +27,16 @@ class OpenRouterLink(BaseOperatorLink):
 
 
 class VideoLink(BaseOperatorLink):
-    """Opens the first landed file, if it lies at a web address."""
+    """Opens the page of this provider's plugin that shows the task instance's video, and before that how far it is."""
 
     name = "Video"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the first file's address, or nothing where a browser could not open it."""
-        manifest = XCom.get_value(ti_key=ti_key, key="return_value")
-        files = manifest.get("files") if isinstance(manifest, dict) else None
-        uri = files[0].get("uri", "") if files else ""
-        return uri if uri.startswith(("https://", "http://")) else ""
+        """Return the page's path, which needs no more than the task instance's name: it is there while it waits.
+
+        It is a path and no URL, since a worker need not know under which name people reach the API server. The path of
+        ``[api] base_url`` comes before it, so where that has one, workers must be told.
+        """
+        base = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
+        query = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}
+        return f"{base}/orvideo/pages/video?{urlencode(query, quote_via=quote)}"

@@ -65,6 +65,8 @@ class Attempt:
         try_number: Airflow's number of this attempt, for the record.
         max_tries: Airflow's ``max_tries`` of this attempt, by which a person's clear is told from a retry.
         adopt: id of an existing job to follow instead of ordering.
+        timeout: seconds that the attempt waits for its job, None if it does not; for the record.
+        poll_interval: seconds between two looks at it, for the record.
     """
 
     conn_id: str
@@ -72,6 +74,8 @@ class Attempt:
     try_number: int | None = None
     max_tries: int | None = None
     adopt: str | None = None
+    timeout: float | None = None
+    poll_interval: float | None = None
 
 
 def obtain(
@@ -118,6 +122,7 @@ def obtain(
         intent_at=clock(),
         try_number=attempt.try_number,
         max_tries=attempt.max_tries,
+        poll_interval=attempt.poll_interval,
     )
     if isinstance(decision, Submit):
         if decision.reason:
@@ -131,7 +136,7 @@ def obtain(
                 "adjusted": differences(request, prepared.request),
             }
         )
-        return _order(client, prepared.request, store, intent, before, clock, sleep)
+        return _order(client, prepared.request, store, intent, before, attempt.timeout, clock, sleep)
     if isinstance(decision, Adopt):
         intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost, "adopted": True})
         return _adopt(client, store, intent, decision.job_id, clock)
@@ -153,6 +158,7 @@ def _order(
     store: Store,
     intent: Record,
     before: Record | None,
+    timeout: float | None,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
 ) -> Record:
@@ -173,7 +179,7 @@ def _order(
         ) from error.__cause__
     # Before anything else can fail: with its id, a person finds the job even if the record never gets it.
     log.info("Ordered: job %s, status '%s'.", job.id, job.status)
-    submitted = intent.submitted(job.id, now=clock())
+    submitted = intent.submitted(job.id, now=clock(), timeout=timeout)
     _keep(store, submitted, sleep)
     return submitted
 

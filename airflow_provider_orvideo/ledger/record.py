@@ -51,6 +51,8 @@ class Record(BaseModel):
         generation_id: id of the accounting record.
         cost_usd: US dollars reported at the end.
         estimated_cost_usd: US dollars estimated before the POST, the high end; None for unknown.
+        deadline: epoch seconds until which the attempt that ordered waits; for those who watch.
+        poll_interval: seconds between two looks of that attempt, at most; for those who watch.
         adjusted: fields of the request that were sent otherwise than the author wrote them, media excepted.
         outputs: number of videos at the end.
         finished_at: epoch seconds at which the end was seen.
@@ -78,6 +80,8 @@ class Record(BaseModel):
     generation_id: str | None = None
     cost_usd: float | None = None
     estimated_cost_usd: float | None = None
+    deadline: float | None = None
+    poll_interval: float | None = None
     adjusted: dict[str, Any] = {}
     outputs: int = 0
     finished_at: float | None = None
@@ -93,9 +97,12 @@ class Record(BaseModel):
         """Return the JSON value that stores keep."""
         return self.model_dump(mode="json", exclude_none=True)
 
-    def submitted(self, job_id: str, *, now: float) -> Record:
-        """Return the record after the API accepted."""
-        return self.model_copy(update={"phase": Phase.SUBMITTED, "job_id": job_id, "submitted_at": now})
+    def submitted(self, job_id: str, *, now: float, timeout: float | None = None) -> Record:
+        """Return the record after the API accepted; ``timeout`` is how many seconds the attempt waits from now on."""
+        deadline = None if timeout is None else now + timeout
+        return self.model_copy(
+            update={"phase": Phase.SUBMITTED, "job_id": job_id, "submitted_at": now, "deadline": deadline}
+        )
 
     def terminal(
         self,

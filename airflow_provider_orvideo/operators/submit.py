@@ -17,7 +17,7 @@ from airflow_provider_orvideo.ledger.policies import (
     OnJobFailure,
     Policies,
 )
-from airflow_provider_orvideo.links import OpenRouterLink
+from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
 from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ class OrVideoSubmitOperator(BaseOperator):
         "provider": "json",
         "trace": "json",
     }
-    operator_extra_links: Sequence[BaseOperatorLink] = (OpenRouterLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (VideoLink(), OpenRouterLink())
     ui_color = "#e6ecff"
 
     def __init__(
@@ -253,6 +253,8 @@ class OrVideoSubmitOperator(BaseOperator):
                 try_number=_of_attempt(context, "try_number"),
                 max_tries=_of_attempt(context, "max_tries"),
                 adopt=_job_id(self.job_id),
+                timeout=self.timeout if self.wait_for_completion else None,
+                poll_interval=self.poll_interval,
             )
             # A setting that cannot be read must show before anything is ordered.
             resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)

@@ -15,7 +15,7 @@ from airflow.providers.common.compat.sdk import (
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
 from airflow_provider_orvideo.jobs import job_manifest
-from airflow_provider_orvideo.links import OpenRouterLink
+from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ class OrVideoJobSensor(BaseSensorOperator):
     """
 
     template_fields: Sequence[str] = ("job", "orvideo_conn_id")
-    operator_extra_links: Sequence[BaseOperatorLink] = (OpenRouterLink(),)
+    operator_extra_links: Sequence[BaseOperatorLink] = (VideoLink(), OpenRouterLink())
     ui_color = "#f3e6ff"
 
     def __init__(

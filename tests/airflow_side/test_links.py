@@ -3,68 +3,60 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from airflow.providers.common.compat.sdk import XCom
 
 from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
 from airflow_provider_orvideo.operators.download import OrVideoDownloadOperator
 from airflow_provider_orvideo.operators.submit import OrVideoSubmitOperator
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from airflow_provider_orvideo.sensors.job import OrVideoJobSensor
 
 TASK = OrVideoDownloadOperator(task_id="download", job="gen-vid-1", destination="/videos/")
-KEY = SimpleNamespace(dag_id="films", task_id="download", run_id="manual__1", map_index=-1, try_number=1)
 
 
-@pytest.fixture
-def video_link(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], str]:
-    """Compute the video's link for a task that returned this."""
-
-    def call(returned: object) -> str:
-        def get_value(*, ti_key: object, key: str) -> object:
-            assert (ti_key, key) == (KEY, "return_value")
-            return returned
-
-        monkeypatch.setattr(XCom, "get_value", staticmethod(get_value))
-        return VideoLink().get_link(TASK, ti_key=KEY)  # type: ignore[arg-type]  # only its fields count
-
-    return call
+def video_link(run_id: str = "manual__1", map_index: int = -1) -> str:
+    key = SimpleNamespace(dag_id="films", task_id="group.download", run_id=run_id, map_index=map_index, try_number=1)
+    return VideoLink().get_link(TASK, ti_key=key)  # type: ignore[arg-type]  # only its fields count
 
 
 def test_each_operator_has_its_links() -> None:
     submit = OrVideoSubmitOperator(task_id="submit", model="m")
-    assert [link.name for link in submit.operator_extra_links] == ["OpenRouter"]
-    assert [link.name for link in TASK.operator_extra_links] == ["Video", "OpenRouter"]
+    sensor = OrVideoJobSensor(task_id="wait", job="gen-vid-1")
+    for task in (submit, TASK, sensor):
+        assert [link.name for link in task.operator_extra_links] == ["Video", "OpenRouter"]
 
 
 def test_the_openrouter_link_opens_the_activity_page() -> None:
-    assert OpenRouterLink().get_link(TASK, ti_key=KEY) == "https://openrouter.ai/activity"  # type: ignore[arg-type]
+    assert OpenRouterLink().get_link(TASK, ti_key=SimpleNamespace()) == "https://openrouter.ai/activity"  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("uri", ["https://films.example/a.mp4", "http://films.example/a.mp4"])
-def test_a_video_at_a_web_address_is_linked(video_link: Callable[[object], str], uri: str) -> None:
-    assert video_link({"files": [{"uri": uri}, {"uri": "https://films.example/b.mp4"}]}) == uri
+@pytest.mark.parametrize("map_index", [-1, 0, 12])
+@pytest.mark.parametrize("run_id", ["manual__1", "scheduled__2026-11-22T00:00:00+00:00", "a&b=c d/e?f#g%h"])
+def test_the_video_link_names_the_task_instance_and_nothing_else(run_id: str, map_index: int) -> None:
+    parts = urlsplit(video_link(run_id, map_index))
+    assert (parts.scheme, parts.netloc, parts.path) == ("", "", "/orvideo/pages/video")
+    assert parse_qs(parts.query, strict_parsing=True) == {
+        "dag_id": ["films"],
+        "run_id": [run_id],
+        "task_id": ["group.download"],
+        "map_index": [str(map_index)],
+    }
+    assert "+" not in parts.query, "not everybody reads it as a space"
 
 
 @pytest.mark.parametrize(
-    "returned",
+    ("base_url", "start"),
     [
-        None,
-        "text",
-        {},
-        {"files": []},
-        {"files": None},
-        {"files": [{}]},
-        {"files": [{"uri": "file:///videos/a.mp4"}]},
-        {"files": [{"uri": "s3://aws_default@bucket/a.mp4"}]},
-        {"files": [{"uri": "javascript:alert(1)"}]},
-        {"files": [{"uri": "data:text/html,https://films.example"}]},
+        ("", "/orvideo/"),
+        ("http://localhost:8080", "/orvideo/"),
+        ("https://airflow.example/", "/orvideo/"),
+        ("https://airflow.example/team/films", "/team/films/orvideo/"),
+        ("https://airflow.example/team/films/", "/team/films/orvideo/"),
     ],
 )
-def test_whatever_a_browser_should_not_open_is_not_linked(
-    video_link: Callable[[object], str], returned: object
+def test_the_video_link_keeps_the_path_of_the_base_url(
+    monkeypatch: pytest.MonkeyPatch, base_url: str, start: str
 ) -> None:
-    assert video_link(returned) == ""
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", base_url)
+    assert video_link().startswith(start)

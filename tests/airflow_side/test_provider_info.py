@@ -148,14 +148,24 @@ def test_the_form_treats_a_proxy_with_its_credentials_as_a_secret() -> None:
     assert sensitive == {"proxy"}
 
 
-@pytest.mark.parametrize(
-    ("option", "default"),
-    [("spool_dir", ""), ("state_path", ""), ("resume_grace", "10"), ("cache_dir", ""), ("cache_ttl", "3600")],
-)
+CONFIG_DEFAULTS = {
+    "spool_dir": "",
+    "state_path": "",
+    "resume_grace": "10",
+    "cache_dir": "",
+    "cache_ttl": "3600",
+    "preview_allowed_prefixes": "",
+    "preview_redirect": "False",
+    "preview_max_streams": "32",
+    "preview_stall_timeout": "30",
+}
+
+
+@pytest.mark.parametrize(("option", "default"), CONFIG_DEFAULTS.items())
 def test_a_config_option_has_its_documented_default(option: str, default: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(f"AIRFLOW__ORVIDEO__{option.upper()}", raising=False)
     declared = INFO["config"]["orvideo"]["options"]
-    assert set(declared) == {"spool_dir", "state_path", "resume_grace", "cache_dir", "cache_ttl"}
+    assert set(declared) == set(CONFIG_DEFAULTS)
     assert declared[option]["default"] == default
     assert conf.get("orvideo", option) == default
 

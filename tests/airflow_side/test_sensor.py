@@ -805,12 +805,12 @@ async def test_nothing_secret_reaches_the_log_or_the_manifest(
 # ── At parsing ───────────────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_it_is_a_sensor_of_airflow_with_templates_and_a_link() -> None:
+def test_it_is_a_sensor_of_airflow_with_templates_and_links() -> None:
     sensor = OrVideoJobSensor(task_id="wait", job="gen-vid-1", mode="reschedule")
     assert (sensor.poke_interval, sensor.timeout, sensor.deferrable) == (30, 7 * 86_400, False)
     assert sensor.reschedule
     assert tuple(sensor.template_fields) == ("job", "orvideo_conn_id")
-    assert [link.name for link in sensor.operator_extra_links] == ["OpenRouter"]
+    assert [link.name for link in sensor.operator_extra_links] == ["Video", "OpenRouter"]
 
 
 def test_airflows_setting_makes_it_deferrable(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ def test_a_mapped_submit_serialises() -> None:
     assert task.is_mapped
     assert task.operator_name == "OrVideoSubmitOperator"
     assert set(FIELDS) <= set(task.template_fields)
-    assert task.operator_extra_links[0].name == "OpenRouter"
+    assert {link.name for link in task.operator_extra_links} == {"Video", "OpenRouter"}
 
 
 def test_a_submit_mapped_over_several_fields_serialises() -> None:
