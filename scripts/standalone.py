@@ -30,6 +30,7 @@ def main() -> int:
             {
                 **connection(simulator.base_url),
                 "AIRFLOW_VAR_ORVIDEO_DESTINATION": f"file://{HOME}/videos/",
+                "AIRFLOW__ORVIDEO__PREVIEW_ALLOWED_PREFIXES": f"file://{HOME}/videos/",
                 "AIRFLOW__API__HOST": HOST,
             },
             port=int(os.environ.get("PORT", "0")) or (PORT if _is_free(PORT) else free_port()),
