@@ -18,6 +18,7 @@ from airflow_provider_orvideo.ledger.policies import (
     Policies,
 )
 from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
+from airflow_provider_orvideo.operators.arguments import job_to_adopt, of_attempt, seconds, summary
 from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.operators.observing import Ordering
     from airflow_provider_orvideo.preflight.capabilities import OnUnsupported
     from airflow_provider_orvideo.preflight.inspection import OnUnknownCost, Rules
-
-#: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
-_LONGEST: Final = 366 * 86_400.0
 
 REQUEST_FIELDS: Final = (
     "model",
@@ -203,8 +201,8 @@ class OrVideoSubmitOperator(BaseOperator):
         if deferrable is None:
             deferrable = conf.getboolean("operators", "default_deferrable", fallback=False)
         self.deferrable = deferrable
-        self.poll_interval = _seconds("poll_interval", poll_interval)
-        self.timeout = _seconds("timeout", timeout)
+        self.poll_interval = seconds("poll_interval", poll_interval)
+        self.timeout = seconds("timeout", timeout)
         self.job_id = job_id
         self.on_ambiguous_submit = on_ambiguous_submit
         self.on_changed_request = on_changed_request
@@ -242,7 +240,7 @@ class OrVideoSubmitOperator(BaseOperator):
             client = hook.get_conn()
             self.log.info(
                 "One video is wanted: %s, a prompt of %d characters. Connection '%s', %s",
-                _summary(request),
+                summary(request),
                 len(request.prompt or ""),
                 self.orvideo_conn_id,
                 client.config.base_url,
@@ -250,9 +248,9 @@ class OrVideoSubmitOperator(BaseOperator):
             attempt = Attempt(
                 conn_id=self.orvideo_conn_id,
                 policies=self._policies,
-                try_number=_of_attempt(context, "try_number"),
-                max_tries=_of_attempt(context, "max_tries"),
-                adopt=_job_id(self.job_id),
+                try_number=of_attempt(context, "try_number"),
+                max_tries=of_attempt(context, "max_tries"),
+                adopt=job_to_adopt(self.job_id),
                 timeout=self.timeout if self.wait_for_completion else None,
                 poll_interval=self.poll_interval,
             )
@@ -292,7 +290,7 @@ class OrVideoSubmitOperator(BaseOperator):
         waited(ended, context.get("ti"))
         store = store_for(context, warn=False)
         with airflow_failures(self._policies):
-            record = settle(ended, store, max_tries=_of_attempt(context, "max_tries"))
+            record = settle(ended, store, max_tries=of_attempt(context, "max_tries"))
             self._budget(context, store).settle(record)
             return self._with_request(conclude(record, store, self._policies), record)
 
@@ -336,7 +334,7 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.ledger.fingerprint import outline  # noqa: PLC0415
 
         # A record that was made from the event alone does not know who ordered the job.
-        adopted = record.adopted or (not record.fingerprint and _job_id(self.job_id) is not None)
+        adopted = record.adopted or (not record.fingerprint and job_to_adopt(self.job_id) is not None)
         request = None
         # A template may find nothing any more when the task resumes; the video is paid for all the same.
         with suppress(RequestInvalidError):
@@ -397,31 +395,3 @@ def _prepared(
     budget.reserve(found.estimate, rules)
     cost = found.estimate.usd if found.estimate else None
     return order.leaves(Prepared(found.request, None if cost is None else float(cost)))
-
-
-def _of_attempt(context: Context, name: str) -> int | None:
-    """Return one of Airflow's numbers of this attempt, None where this Airflow does not tell it."""
-    value = getattr(context.get("ti"), name, None)
-    return value if isinstance(value, int) else None
-
-
-def _job_id(value: object) -> str | None:
-    """Read the job to adopt; a template that finds none renders to nothing or to the word None."""
-    text = "" if value is None else str(value).strip()
-    return None if text in {"", "None"} else text
-
-
-def _summary(request: VideoRequest) -> str:
-    """Name the fields that shape the price, for the log; no prompt and no media."""
-    shown = ("model", "duration", "resolution", "aspect_ratio", "size", "generate_audio", "upscale_factor")
-    values = {name: getattr(request, name) for name in shown}
-    return ", ".join(f"{name}={value}" for name, value in values.items() if value is not None)
-
-
-def _seconds(name: str, value: object) -> float:
-    seconds = value.total_seconds() if isinstance(value, timedelta) else value
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= _LONGEST:
-        raise ValueError(
-            f"'{name}' is {value!r}; it must be a number of seconds above 0 and of at most a year, or a timedelta."
-        )
-    return float(seconds)
