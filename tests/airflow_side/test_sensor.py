@@ -445,7 +445,8 @@ async def test_exponential_backoff_is_airflows_own(
     with pytest.raises(AirflowSensorTimeout):
         await run(order(), "poke", exponential_backoff=True, max_wait=200, timeout=1000)
     # Its lengths are drawn from a hash; they grow up to `max_wait`, and the last one is what is left.
-    assert 30 <= clock.pauses[0] < clock.pauses[1] < clock.pauses[3]
+    # The first two may be drawn alike.
+    assert 30 <= clock.pauses[0] <= clock.pauses[1] < clock.pauses[3]
     assert max(clock.pauses) == 200
     assert sum(clock.pauses) == pytest.approx(1000, abs=0.01)
     assert manual.posts == 1
