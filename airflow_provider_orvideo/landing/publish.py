@@ -19,6 +19,7 @@ from fsspec.asyn import sync  # type: ignore[import-untyped]
 
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import DestinationError
+from airflow_provider_orvideo.landing.protocols import AZURE, GCS, LOCAL
 from airflow_provider_orvideo.landing.upload import ABANDONED, typed, uploader
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_LOCAL: Final = frozenset({"file", "local"})
-_GCS: Final = frozenset({"gs", "gcs"})
-_AZURE: Final = frozenset({"abfs", "abfss", "adl"})
 #: Bytes that are read at a time.
 _BLOCK: Final = 4 * 1024 * 1024
 #: What a store says of credentials that nobody may use for anything, rather than of a right that they lack.
@@ -60,7 +58,7 @@ class Publisher:
     """
 
     def __init__(self, uri: str) -> None:
-        self._upload = _at(uri, lambda path: None if path.protocol in _LOCAL else uploader(path))
+        self._upload = _at(uri, lambda path: None if path.protocol in LOCAL else uploader(path))
 
     def publish_file(self, spooled: Path, uri: str, content_type: str) -> None:
         """Bring a local file to ``uri``; until that is complete, what lay there stays as it was.
@@ -105,7 +103,7 @@ def publish_bytes(data: bytes, uri: str, content_type: str = "application/json")
     """
 
     def put(path: ObjectStoragePath) -> None:
-        if path.protocol in _LOCAL:
+        if path.protocol in LOCAL:
             _replace(Path(path.path), lambda part: part.write_bytes(data))
         else:
             path.fs.pipe_file(path.path, data, **typed(path, content_type))
@@ -124,7 +122,7 @@ def require_usable(uri: str) -> None:
     """
 
     def ask(path: ObjectStoragePath) -> None:
-        if path.protocol in _LOCAL:
+        if path.protocol in LOCAL:
             _require_writable(Path(path.path))
             return
         bucket = path.path.lstrip("/").split("/", 1)[0]
@@ -303,10 +301,10 @@ def _has_bucket(path: ObjectStoragePath, bucket: str) -> bool:
                 except PermissionError:  # an answer to HEAD has no body, so it does not say why
                     fs.call_s3("list_objects_v2", Bucket=bucket, MaxKeys=1)
                 return True
-            if path.protocol in _GCS:  # where `exists` says "no" of an empty bucket that may not be looked at
+            if path.protocol in GCS:  # where `exists` says "no" of an empty bucket that may not be looked at
                 fs.call("GET", f"b/{bucket}", json_out=True)
                 return True
-            if path.protocol in _AZURE:  # where `exists` says "yes" whatever goes wrong
+            if path.protocol in AZURE:  # where `exists` says "yes" whatever goes wrong
                 return bool(sync(fs.loop, _has_container, fs, bucket))
             fs.invalidate_cache()
             return bool(fs.exists(bucket))

@@ -13,6 +13,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_orvideo.landing.protocols import AZURE, GCS, S3
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -34,19 +36,15 @@ GCS_PIECE: Final = 8 * _MIB
 #: Seconds after which an unfinished upload to the very key that is about to be written is taken for a dead worker's.
 ABANDONED: Final = 3600.0
 
-_S3: Final = frozenset({"s3", "s3a", "s3n"})
-_GCS: Final = frozenset({"gs", "gcs"})
-_AZURE: Final = frozenset({"abfs", "abfss", "adl"})
-
 
 def uploader(path: ObjectStoragePath) -> Upload:
     """Return how files get into the store of ``path``. Reads its Airflow connection."""
     fs = path.fs
-    if path.protocol in _S3:
+    if path.protocol in S3:
         return _transfer_manager(path) or _put_s3
-    if path.protocol in _GCS:
+    if path.protocol in GCS:
         return _put_gcs
-    if path.protocol in _AZURE:
+    if path.protocol in AZURE:
         return _put_azure
     log.debug("No uploader is known for %s; a file is put under another name and then renamed.", type(fs).__name__)
     return _put_and_rename
@@ -54,11 +52,11 @@ def uploader(path: ObjectStoragePath) -> Upload:
 
 def typed(path: ObjectStoragePath, content_type: str) -> dict[str, Any]:
     """Return the arguments by which a file system's own calls are told the media type."""
-    if path.protocol in _S3:
+    if path.protocol in S3:
         return {"ContentType": content_type}
-    if path.protocol in _GCS:
+    if path.protocol in GCS:
         return {"content_type": content_type}
-    if path.protocol in _AZURE:
+    if path.protocol in AZURE:
         return {"content_settings": {"content_type": content_type}}
     return {}
 

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import ConfigurationError, LedgerUnavailableError
+from airflow_provider_orvideo.landing.protocols import AZURE, GCS, LOCAL, S3
 from airflow_provider_orvideo.ledger.budget_account import SCHEMA_VERSION, Entry
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ INSTEAD: Final = (
     "an Airflow pool (with deferred tasks included) that bounds how many videos are under way at a time."
 )
 
-_LOCAL: Final = frozenset({"file", "local"})
 _NAME: Final = re.compile(r"\d{6,}\.json")
 #: Entry 0 tells nothing. It is there to be refused.
 _MARKER: Final = 0
@@ -89,9 +89,9 @@ def _create_azure(path: ObjectStoragePath, data: bytes) -> None:
 
 
 _CREATE: Final[Mapping[str, Callable[[ObjectStoragePath, bytes], None]]] = {
-    **dict.fromkeys(_LOCAL, _create_local),
-    **dict.fromkeys(("s3", "s3a", "s3n", "gs", "gcs"), _create_by_mode),
-    **dict.fromkeys(("abfs", "abfss", "adl"), _create_azure),
+    **dict.fromkeys(LOCAL, _create_local),
+    **dict.fromkeys(S3 | GCS, _create_by_mode),
+    **dict.fromkeys(AZURE, _create_azure),
 }
 
 
@@ -173,7 +173,7 @@ class BudgetLog:
     def _read(self, number: int, *, absent_is_fine: bool = False) -> Entry | None:
         def read(path: ObjectStoragePath) -> bytes | None:
             try:
-                local = path.protocol in _LOCAL
+                local = path.protocol in LOCAL
                 data: bytes = Path(path.path).read_bytes() if local else path.fs.cat_file(path.path)
             except FileNotFoundError:
                 if absent_is_fine:
@@ -228,7 +228,7 @@ def _require_known(path: ObjectStoragePath) -> None:
 
 def _numbers(folder: ObjectStoragePath) -> list[int]:
     try:
-        if folder.protocol in _LOCAL:
+        if folder.protocol in LOCAL:
             names = [file.name for file in Path(folder.path).iterdir()]
         else:
             folder.fs.invalidate_cache()  # others write too

@@ -9,6 +9,7 @@ from airflow.providers.common.compat.lineage.hook import get_hook_lineage_collec
 from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.definitions.asset import AssetRef
 
+from airflow_provider_orvideo.landing.protocols import LOCAL
 from airflow_provider_orvideo.manifests import LandedManifest
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def without_connection(uri: str) -> str:
 def _dataset(uri: str) -> tuple[str, str]:
     """Return namespace and name, by OpenLineage's naming conventions."""
     scheme, _, rest = without_connection(uri).partition("://")
-    if scheme in {"file", "local"}:
+    if scheme in LOCAL:
         return "file", rest
     bucket, _, name = rest.partition("/")
     return f"{_SCHEMES.get(scheme, scheme)}://{bucket}", name
