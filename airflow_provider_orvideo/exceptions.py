@@ -9,6 +9,7 @@ The phase answers the question that matters for a paid API: *may money have been
     │   ├── ConfigurationError          the connection or an argument cannot work
     │   ├── CostLimitError              it would cost more than the author allows, or nobody can tell
     │   ├── BudgetExceededError         the key, or the run's budget, has too little left
+    │   ├── InputUnavailableError       an image, audio or video that the request names cannot be read now
     │   └── RequestInvalidError         the request breaks the API's schema
     │       └── RequestUnsupportedError     the request is well formed but the API would refuse it
     ├── NotSentError                    no connection could be made; nothing was spent
@@ -44,6 +45,9 @@ The phase answers the question that matters for a paid API: *may money have been
     │   ├── LedgerUnavailableError
     │   ├── AmbiguousSubmitError
     │   └── ChangedRequestError
+    ├── WebhookError                    a call to our webhook is not to be believed; nothing changed
+    │   ├── WebhookSignatureError
+    │   └── WebhookInvalidError
     └── LandingError                    the video is paid for; bringing it home failed
         ├── OutputUnavailableError
         ├── DownloadIncompleteError
@@ -98,6 +102,10 @@ class BudgetExceededError(BeforeSendError):
     """The key, or the budget of the run, has too little left for the estimate. A retry helps once there is more."""
 
 
+class InputUnavailableError(BeforeSendError):
+    """A medium that the request names cannot be read now (missing, forbidden, no network). A retry reads it again."""
+
+
 class RequestInvalidError(BeforeSendError):
     """The request breaks the API's schema. A retry does not help: the message names field, value and what is allowed.
 
@@ -131,6 +139,7 @@ class OutcomeUnknownError(OrVideoError):
         evidence: what was seen, in one sentence.
         status_code: the HTTP status if one arrived.
         advice: what to do next.
+        calls_in: whether the job, if there is one, tells its id by webhook at its end; then a retry finds it.
     """
 
     def __init__(
@@ -139,9 +148,11 @@ class OutcomeUnknownError(OrVideoError):
         *,
         status_code: int | None = None,
         advice: str = "Check https://openrouter.ai/activity before submitting this request anew.",
+        calls_in: bool = False,
     ) -> None:
         self.evidence = evidence
         self.status_code = status_code
+        self.calls_in = calls_in
         super().__init__(
             f"The outcome of the paid submit is unknown: {evidence} A job may exist and one video may have been "
             f"billed. Nothing was sent again. {advice}"
@@ -339,11 +350,35 @@ class LedgerUnavailableError(LedgerError):
 
 
 class AmbiguousSubmitError(LedgerError):
-    """An earlier attempt sent the POST and its outcome is unknown. A retry does not help: a person must decide."""
+    """An earlier attempt sent the POST and its outcome is unknown. A retry does not help: a person must decide.
+
+    Args:
+        message: what may have been billed, and what to do.
+        calls_in: whether the job, if there is one, tells its id by webhook at its end; then a retry finds it.
+    """
+
+    def __init__(self, message: str, *, calls_in: bool = False) -> None:
+        self.calls_in = calls_in
+        super().__init__(message)
 
 
 class ChangedRequestError(LedgerError):
     """A job exists for another request, and ``on_changed_request`` is ``fail``. A retry does not help."""
+
+
+# ── The webhook ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class WebhookError(OrVideoError):
+    """A call that came to our webhook was refused, and changed nothing. Whether a retry helps, the subclasses say."""
+
+
+class WebhookSignatureError(WebhookError):
+    """The call is not signed with our secret, or not now. A retry of the same bytes never helps. Shows none of them."""
+
+
+class WebhookInvalidError(WebhookError):
+    """The call is signed and yet no event of a video job. A retry of the same bytes never helps."""
 
 
 # ── The landing ──────────────────────────────────────────────────────────────────────────────────────────────────────

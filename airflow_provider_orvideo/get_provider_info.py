@@ -31,7 +31,8 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service", "ai", "video"],
             }
         ],
-        "operators": _modules("operators.submit", "operators.download"),
+        "operators": _modules("operators.submit", "operators.download", "operators.generate"),
+        "task-decorators": [{"class-name": "airflow_provider_orvideo.decorators.orvideo_task", "name": "orvideo"}],
         "sensors": _modules("sensors.job"),
         "hooks": _modules("hooks.orvideo"),
         "triggers": _modules("triggers.job"),
@@ -119,10 +120,29 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "state_path": {
                         "description": "Folder in object storage for the pay-once records on Airflow 3.1 and 3.2, "
-                        "which have no task state store. Every worker must reach it. Empty: retries may pay again.",
+                        "which have no task state store. Every worker must reach it. Empty: retries may pay again. "
+                        "With webhook_url, what webhooks say is kept there too, and the API server must reach it.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "example": "s3://aws_default@my-bucket/orvideo-state",
+                        "default": "",
+                    },
+                    "webhook_url": {
+                        "description": "Address under which OpenRouter reaches this Airflow's /orvideo/webhook: public "
+                        "and HTTPS. Orders carry it, so that the job of an order whose answer was lost reports its id. "
+                        "Workers and API server need it, and state_path. Empty: no webhooks.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "https://airflow.example.com/orvideo/webhook",
+                        "default": "",
+                    },
+                    "webhook_secret": {
+                        "description": "Signing secret of the OpenRouter workspace, for the API server only. Calls "
+                        "that are not signed with it are refused. Read again every minute.",
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "sensitive": True,
+                        "example": None,
                         "default": "",
                     },
                     "cache_dir": {
@@ -149,6 +169,22 @@ def get_provider_info() -> dict[str, Any]:
                         "type": "float",
                         "example": "0",
                         "default": "10",
+                    },
+                    "input_image_max_bytes": {
+                        "description": "Largest image from this machine or object storage, in bytes, that goes with a "
+                        "request as a data URL, which is a third longer.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "4194304",
+                        "default": "10485760",
+                    },
+                    "input_url_ttl": {
+                        "description": "Seconds, at most a week, for which the API can use the URLs that object "
+                        "storage signs for the videos and audio files of a request.",
+                        "version_added": "0.1.0",
+                        "type": "integer",
+                        "example": "43200",
+                        "default": "14400",
                     },
                     "preview_allowed_prefixes": {
                         "description": "Folders in object storage from which the API server may play landed videos, "

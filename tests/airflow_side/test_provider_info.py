@@ -151,9 +151,13 @@ def test_the_form_treats_a_proxy_with_its_credentials_as_a_secret() -> None:
 CONFIG_DEFAULTS = {
     "spool_dir": "",
     "state_path": "",
+    "webhook_url": "",
+    "webhook_secret": "",
     "resume_grace": "10",
     "cache_dir": "",
     "cache_ttl": "3600",
+    "input_image_max_bytes": "10485760",
+    "input_url_ttl": "14400",
     "preview_allowed_prefixes": "",
     "preview_redirect": "False",
     "preview_max_streams": "32",

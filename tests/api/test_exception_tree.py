@@ -64,7 +64,7 @@ def test_phases_do_not_mix() -> None:
     phases = [
         exceptions.BeforeSendError, exceptions.NotSentError, exceptions.OutcomeUnknownError,
         exceptions.ReadInterruptedError, exceptions.ResponseInvalidError, exceptions.StatusError,
-        exceptions.JobError, exceptions.LedgerError, exceptions.LandingError,
+        exceptions.JobError, exceptions.LedgerError, exceptions.WebhookError, exceptions.LandingError,
     ]  # fmt: skip
     for name, kind in CLASSES.items():
         if name != "OrVideoError":

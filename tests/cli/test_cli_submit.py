@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +11,8 @@ from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.manifests import JobManifest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from airflow_provider_orvideo.simulator import Simulator
     from tests.cli.conftest import Connect, Run
 
@@ -69,6 +72,32 @@ def test_what_is_typed_is_what_is_sent(sim: Simulator, run: Run, order: Order) -
         "user": "u-1",
         "trace": {"a": 1},
     }
+
+
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+
+
+def test_an_image_of_this_machine_goes_with_the_order_and_into_nothing_that_is_printed(
+    sim: Simulator, run: Run, order: Order, tmp_path: Path
+) -> None:
+    (tmp_path / "a.png").write_bytes(PNG)
+    ran = run("submit", *order, "--param", f"frame_images={tmp_path}/a.png", "--yes", "--output", "json")
+    (request,) = sim.requests(operation="createVideos")
+    (frame,) = request.body["frame_images"]
+    payload = base64.b64encode(PNG).decode()
+    assert frame["image_url"]["url"] == f"data:image/png;base64,{payload}"
+    assert frame["frame_type"] == "first_frame"
+    assert ran.json["request"]["frame_images"][0]["image_url"]["url"].startswith("sha256:")
+    assert payload not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("command", ["submit", "estimate"])
+def test_an_image_that_is_not_there_ends_a_command_in_one_sentence(
+    command: str, sim: Simulator, run: Run, order: Order, tmp_path: Path
+) -> None:
+    ran = run(command, *order, "--param", f"frame_images={tmp_path}/a.png")
+    assert (ran.code, ran.out, sim.posts) == (1, "", 0)
+    assert "there is no such file" in ran.err
 
 
 # ── Refused before anything is sent ──────────────────────────────────────────────────────────────────────────────────

@@ -1,0 +1,1 @@
+"""Media for a request, from wherever they lie: this machine, object storage, the web."""
