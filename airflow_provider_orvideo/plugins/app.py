@@ -6,11 +6,17 @@
 ``GET /api/settings``                                       whether the preview is on, for anybody who is logged in
 ``GET /api/preview/{dag}/{run}/{task}/{map_index}/{index}`` a landed video, with Range; HEAD too
 ``GET /api/poster/{dag}/{run}/{task}/{map_index}/{index}``  its still image; HEAD too
+``POST /webhook/{nonce}``                                   OpenRouter's call at the end of a job; signed, no session
 ==========================================================  =========================================================
 
-The last two need the right to read the DAG's XComs. They answer 401 without a session, 403 without that right or for a
-file that may not be read, 404 for nothing landed, 409 while the preview is off, 416 for a bad range, 502 where the
-storage cannot be read, 503 while too many videos are played. Nothing here changes anything; no request names a file.
+Preview and poster need the right to read the DAG's XComs. They answer 401 without a session, 403 without that right or
+for a file that may not be read, 404 for nothing landed, 409 while the preview is off, 416 for a bad range, 502 where
+the storage cannot be read, 503 while too many videos are played. No request names a file.
+
+The webhook alone changes something, see ``webhook.py``. It answers 200 with ``{"kept": …}``, also to a repetition; 401
+without a good signature, whatever is wrong with it; 404 while webhooks are off or for an address that was never drawn;
+400 for a signed body that is no event; 408 and 413 for a body that takes too long or is too long; 503 with Retry-After
+where it is not set up or the storage fails.
 """
 
 from __future__ import annotations
@@ -32,6 +38,7 @@ from airflow_provider_orvideo import __version__
 from airflow_provider_orvideo.plugins.config import HOW_TO_ENABLE, preview_config
 from airflow_provider_orvideo.plugins.landed import TaskInstance
 from airflow_provider_orvideo.plugins.preview import Preview
+from airflow_provider_orvideo.plugins.webhook import Webhook
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -59,6 +66,7 @@ def create_app() -> FastAPI:
     app.add_exception_handler(HTTPException, _answer_error)
     _add_pages(app)
     _add_preview(app, Preview())
+    app.add_api_route("/webhook/{nonce}", Webhook().receive, methods=["POST"])
     app.mount("/static", StaticFiles(directory=STATIC, check_dir=False), name="static")
     return app
 

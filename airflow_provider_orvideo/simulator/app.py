@@ -17,12 +17,12 @@ from airflow_provider_orvideo.simulator.control import add_control
 from airflow_provider_orvideo.simulator.faults import Content, Drop, Plan, Respond, Target
 from airflow_provider_orvideo.simulator.jobs import COMPLETED, Job
 from airflow_provider_orvideo.simulator.log import LoggedRequest, bearer, fingerprint, shorten
+from airflow_provider_orvideo.simulator.records import PREFIX
 from airflow_provider_orvideo.simulator.state import State
 from airflow_provider_orvideo.simulator.storage import signed_urls
 from airflow_provider_orvideo.simulator.validation import accept
 from airflow_provider_orvideo.simulator.wire import Dropped, VideoStream
 
-PREFIX = "/api/v1"
 KEY_PREFIX = "sk-or-test-"
 MANAGEMENT_PREFIX = "sk-or-test-management"
 BAD_PREFIX = "sk-or-test-bad"
@@ -101,6 +101,7 @@ class Api:
                     "cost": cost,
                     "key": fingerprint(bearer(request)),
                     "is_byok": settings.is_byok,
+                    "origin": self._origin(request),
                     **details,
                     **changes,
                 },
@@ -259,14 +260,10 @@ class Api:
             "status": job.status,
         }
         if job.status == COMPLETED:
-            base = f"{self._origin(request)}{PREFIX}/videos/{job.id}/content?index="
-            answer["unsigned_urls"] = [f"{base}{index}" for index in range(job.outputs)]
+            answer["unsigned_urls"] = records.content_urls(job, self._origin(request))
             if self.state.storage_port is not None and not self.state.outputs_gone(job):
                 answer |= signed_urls(self.state, request, job)
-            answer["usage"] = {
-                "cost": None if job.cost is None else float(job.cost),
-                "is_byok": job.is_byok,
-            }
+            answer["usage"] = records.usage(job)
         elif job.is_over:
             answer["error"] = job.error
         return answer

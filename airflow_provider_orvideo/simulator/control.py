@@ -61,6 +61,8 @@ def add_control(app: FastAPI, state: State) -> None:
         ("DELETE", "/faults", control.clear_faults),
         ("DELETE", "/faults/{rule_id}", control.remove_fault),
         ("POST", "/clock", control.advance),
+        ("GET", "/webhooks", control.webhooks),
+        ("POST", "/jobs/{job_id}/webhook", control.send_webhook),
         ("POST", "/reset", control.reset),
     ]
     for method, path, endpoint in routes:
@@ -79,7 +81,7 @@ class Control:
 
     async def health(self) -> Response:
         """Whether the simulator is up, and how it is set."""
-        settings = json.loads(self.state.settings.model_dump_json(exclude={"accepted_keys"}))
+        settings = json.loads(self.state.settings.model_dump_json(exclude={"accepted_keys", "webhook_secret"}))
         return JSONResponse({"status": "ok", "settings": settings})
 
     async def stats(self) -> Response:
@@ -161,8 +163,33 @@ class Control:
             seconds = Advance.model_validate_json(await request.body()).seconds
         except ValidationError as error:
             return _explain(error)
-        self.state.clock.advance(seconds)
+        self.state.advance(seconds)
         return JSONResponse({"epoch": self.state.clock.epoch()})
+
+    async def webhooks(self, request: Request) -> Response:
+        """The webhooks that were sent, filtered by ``job_id``; with ``wait``, once ``count`` of them are done."""
+        filters = dict(request.query_params)
+        wait, count = float(filters.pop("wait", 0)), int(filters.pop("count", 1))
+        if unknown := set(filters) - {"job_id"}:
+            return _refuse(f"unknown filters: {', '.join(sorted(unknown))}")
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait
+        while len(found := self.state.courier.find(**filters)) < count and loop.time() < deadline:  # noqa: ASYNC110 - as for requests
+            await asyncio.sleep(0.01)
+        if wait and len(found) < count:
+            return JSONResponse({"error": f"{len(found)} of {count} webhooks after {wait:g} s"}, 408)
+        return JSONResponse([entry.as_json() for entry in found])
+
+    async def send_webhook(self, job_id: str) -> Response:
+        """Send the webhook of a job that is over once more."""
+        try:
+            job = self.state.jobs.get(job_id)
+            self.state.courier.send(job)
+        except UnknownJobError:
+            return JSONResponse({"error": f"there is no job {job_id}"}, 404)
+        except ValueError as error:
+            return JSONResponse({"error": str(error)}, 409)
+        return Response(status_code=202)
 
     async def reset(self) -> Response:
         """Forget jobs, faults and the log."""

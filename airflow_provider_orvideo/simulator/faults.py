@@ -5,10 +5,13 @@ A rule is plain JSON, so that a script file, the control endpoint and a test wri
     {"match": {"operation": "createVideos"}, "times": 1, "respond": {"status": 503, "retry_after": 2}}
     {"match": {"operation": "createVideos"}, "times": 1, "drop": {"when": "after"}}
     {"match": {"operation": "getVideos"}, "per_job": true, "times": 3, "status": "queued_upstream"}
+    {"match": {"operation": "sendWebhook"}, "times": 1, "webhook": {"signature": "forged"}}
 
 A rule has at most one action, and optionally a delay. Rules are asked in the order in which they were added. Of each
 kind of action the first that strikes acts, and the request is none of the business of younger rules of that kind: two
 rules with ``"times": 1`` strike one request each. ``respond`` and ``drop`` are one kind. Delays add up.
+
+``sendWebhook`` is a request that the simulator makes itself, so ``any`` does not mean it.
 """
 
 import json
@@ -33,12 +36,14 @@ Operation = Literal[
     "getGeneration",
     "getCredits",
     "getStored",
+    "sendWebhook",
     "any",
 ]
+WEBHOOK = "sendWebhook"
 When = Literal["before", "after"]
-ACTIONS = ("respond", "drop", "content", "status", "job")
+ACTIONS = ("respond", "drop", "content", "status", "job", "webhook")
 # The operation that an action can change; the other actions can change every one.
-FITTING = {"content": "listVideosContent", "status": "getVideos", "job": "createVideos"}
+FITTING = {"content": "listVideosContent", "status": "getVideos", "job": "createVideos", "webhook": WEBHOOK}
 
 
 class _Strict(BaseModel):
@@ -158,6 +163,20 @@ class JobFault(_Strict):
         return given
 
 
+class WebhookFault(_Strict):
+    """What is wrong with the webhook of a job; to lose it, ``drop`` it."""
+
+    copies: int = Field(default=1, ge=1, le=10, description="How often the same call is made")
+    age: float = Field(default=0, description="Seconds since it was signed; negative for the future")
+    signature: Literal["valid", "forged", "missing"] = "valid"
+
+    @model_validator(mode="after")
+    def _sensible(self) -> "WebhookFault":
+        if not self.model_fields_set:
+            raise ValueError("say what is wrong with the webhook")
+        return self
+
+
 def _delay(value: object) -> object:
     """A bare number delays before the request is acted upon."""
     return {"seconds": value} if isinstance(value, int | float) else value
@@ -178,6 +197,7 @@ class Rule(_Strict):
     content: Content | None = None
     status: str | None = None
     job: JobFault | None = None
+    webhook: WebhookFault | None = None
 
     @model_validator(mode="after")
     def _one_action(self) -> "Rule":
@@ -186,6 +206,12 @@ class Rule(_Strict):
             raise ValueError(f"a rule has one action, this one has {' and '.join(actions)}: write two rules")
         if not actions and self.delay is None:
             raise ValueError(f"a rule needs an action ({', '.join(ACTIONS)}) or a delay")
+        if self.match.operation == WEBHOOK and not {"drop", "webhook"}.issuperset(actions):
+            raise ValueError(
+                f"{WEBHOOK} can be dropped, delayed or changed by webhook: there is nothing to {actions[0]}"
+            )
+        if self.webhook is not None and self.match.operation == "any":
+            raise ValueError(f"webhook acts on {WEBHOOK}, which 'any' does not mean: name the operation")
         for action in actions:
             if self.match.operation not in {"any", FITTING.get(action, self.match.operation)}:
                 raise ValueError(f"{action} acts on {FITTING[action]}, but the rule matches {self.match.operation}")
@@ -225,7 +251,7 @@ class Target:
     def meets(self, match: Match) -> bool:
         """Whether a rule is about this request."""
         return (
-            match.operation in {"any", self.operation}
+            (match.operation == self.operation or (match.operation == "any" and self.operation != WEBHOOK))
             and match.model in {None, self.model}
             and match.job_id in {None, self.job_id}
             and match.index in {None, self.index}
@@ -243,6 +269,7 @@ class Plan:
     content: Content | None = None
     status: str | None = None
     job: JobFault | None = None
+    webhook: WebhookFault | None = None
     rules: list[str] = field(default_factory=list)
 
     def has_room_for(self, rule: Rule, target: Target) -> bool:
@@ -253,6 +280,7 @@ class Plan:
             "content": self.content,
             "status": self.status,
             "job": self.job,
+            "webhook": self.webhook,
         }
         action = rule.action
         return action is None or (taken[action] is None and target.operation == FITTING.get(action, target.operation))
@@ -268,6 +296,7 @@ class Plan:
         self.content = self.content or rule.content
         self.status = self.status or rule.status
         self.job = self.job or rule.job
+        self.webhook = self.webhook or rule.webhook
 
     def answers(self, when: When) -> Respond | Drop | None:
         """The answer to give at that moment instead of the real one."""

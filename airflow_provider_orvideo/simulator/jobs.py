@@ -61,6 +61,7 @@ class Job:
         key: Fingerprint of the key that pays.
         gone: Whether its outputs cannot be read any more.
         is_byok: Whether it runs on the caller's own provider key.
+        origin: Scheme, host and port that the client used, for the URLs in its webhook.
     """
 
     id: str
@@ -77,6 +78,7 @@ class Job:
     key: str | None = None
     gone: bool = False
     is_byok: bool = False
+    origin: str = ""
     status: str = "pending"
     finished: float | None = None
     finished_at: float | None = None
@@ -121,10 +123,17 @@ class JobStore:
     Args:
         clock: The time that decides when a job is done.
         in_progress_after: Seconds after which a waiting job says ``in_progress``; None for never.
+        on_change: Called with each job that was made or has ended, in the thread that did so.
     """
 
-    def __init__(self, clock: Clock, in_progress_after: float | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        in_progress_after: float | None = None,
+        on_change: Callable[[Job], None] = lambda _: None,
+    ) -> None:
         self._clock = clock
+        self._on_change = on_change
         self._in_progress_after = math.inf if in_progress_after is None else in_progress_after
         self._jobs: dict[str, Job] = {}
         self._lock = threading.RLock()
@@ -138,6 +147,7 @@ class JobStore:
         with self._lock:
             self._jobs[job_id] = job
             self.created += 1
+        self._on_change(job)
         return job
 
     def find(self, job_id: str | None) -> Job | None:
@@ -181,6 +191,16 @@ class JobStore:
                 self._refresh(job)
             return list(self._jobs.values())
 
+    def until_next_end(self) -> float | None:
+        """Bring all jobs up to the present moment; seconds until time alone ends the next, None where it ends none."""
+        with self._lock:
+            ends = [
+                job.started + job.seconds
+                for job in self.all()
+                if not job.is_over and job.polls_needed == 0 and math.isfinite(job.seconds)
+            ]
+            return max(0.0, min(ends) - self._clock.now()) if ends else None
+
     def spent(self, key: str | None = None) -> Decimal:
         """What the completed jobs cost, of one key or of all."""
         return sum(
@@ -213,3 +233,4 @@ class JobStore:
         job.status = job.outcome
         if job.outcome != COMPLETED and job.error is None:
             job.error = ERRORS.get(job.outcome, ERRORS["failed"])
+        self._on_change(job)

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from airflow_provider_orvideo.simulator.jobs import Job
+from airflow_provider_orvideo.simulator.jobs import COMPLETED, Job
 
+PREFIX = "/api/v1"
 _PERIODS = ("", "_daily", "_weekly", "_monthly")
 
 
@@ -48,9 +49,7 @@ def generation(job: Job, user_agent: str | None) -> dict[str, Any]:
     provider = job.order.model.id.partition("/")[0]
     call = {"endpoint_id": "simulated", "id": f"upstream-{job.id[-8:]}", "is_byok": job.is_byok, "latency": 341}
     return {
-        "created_at": datetime.fromtimestamp(job.created_at, UTC)
-        .isoformat(timespec="milliseconds")
-        .replace("+00:00", "Z"),
+        "created_at": _iso(job.created_at),
         "model": job.order.model.slug,
         "app_id": 0,
         "external_user": job.request.get("user"),
@@ -98,6 +97,35 @@ def generation(job: Job, user_agent: str | None) -> dict[str, Any]:
         "data_region": "global",
         "workspace_id": "00000000-0000-4000-8000-000000000000",
     }
+
+
+def content_urls(job: Job, origin: str) -> list[str]:
+    """``unsigned_urls`` of a completed job."""
+    return [f"{origin}{PREFIX}/videos/{job.id}/content?index={index}" for index in range(job.outputs)]
+
+
+def usage(job: Job) -> dict[str, Any]:
+    """``usage`` of a completed job."""
+    return {"cost": None if job.cost is None else float(job.cost), "is_byok": job.is_byok}
+
+
+def event(job: Job) -> dict[str, Any]:
+    """The body of a webhook about a job that is over, as OpenRouter's guide shows it."""
+    data: dict[str, Any] = {
+        "id": job.id,
+        "status": job.status,
+        "generation_id": job.id,
+        "model": job.order.model.id,
+    }
+    if job.status == COMPLETED:
+        data |= {"unsigned_urls": content_urls(job, job.origin), "usage": usage(job)}
+    else:
+        data["error"] = job.error
+    return {"type": f"video.generation.{job.status}", "created_at": _iso(job.finished_at or 0), "data": data}
+
+
+def _iso(epoch: float) -> str:
+    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def garbage(length: int) -> bytes:

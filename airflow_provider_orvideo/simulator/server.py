@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -12,11 +12,13 @@ from typing import Any, Self
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from airflow_provider_orvideo.simulator.app import PREFIX, build_app
+from airflow_provider_orvideo.simulator.app import build_app
 from airflow_provider_orvideo.simulator.control import PREFIX as CONTROL_PREFIX
 from airflow_provider_orvideo.simulator.control import parse_rules
+from airflow_provider_orvideo.simulator.courier import LoggedWebhook
 from airflow_provider_orvideo.simulator.jobs import Job
 from airflow_provider_orvideo.simulator.log import LoggedRequest
+from airflow_provider_orvideo.simulator.records import PREFIX
 from airflow_provider_orvideo.simulator.settings import SimulatorSettings
 from airflow_provider_orvideo.simulator.state import State
 from airflow_provider_orvideo.simulator.storage import build_storage
@@ -44,7 +46,7 @@ def _listen(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn without its tenths of seconds: it stops when told, and does not wait for clients to hang up."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -60,6 +62,8 @@ class _Server(uvicorn.Server):
             )
         )
         self.ready = threading.Event()
+        self._beside = beside
+        self._companion: asyncio.Task[None] | None = None
         self.on_ready: Callable[[], object] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake: asyncio.Event | None = None
@@ -67,6 +71,7 @@ class _Server(uvicorn.Server):
     async def main_loop(self) -> None:
         """Serve until `stop` is called, refreshing the Date header as uvicorn does."""
         self._loop, self._wake = asyncio.get_running_loop(), asyncio.Event()
+        self._companion = asyncio.create_task(self._beside())
         self.ready.set()
         if self.on_ready is not None:
             self.on_ready()
@@ -81,7 +86,7 @@ class _Server(uvicorn.Server):
             server.close()
         for connection in list(self.server_state.connections):
             connection.transport.abort()
-        tasks = list(self.server_state.tasks)
+        tasks = [*self.server_state.tasks, *([self._companion] if self._companion else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -133,7 +138,7 @@ class Simulator:
             self.state.storage_port = self._sockets[1].getsockname()[1]
         for rule in rules:
             self.state.faults.add(rule)
-        self._server = _Server(self._dispatch())
+        self._server = _Server(self._dispatch(), lambda: self.state.courier.run(self.state.jobs))
         self._thread: threading.Thread | None = None
 
     # ── running ────────────────────────────────────────────────────────────────────────────────
@@ -231,6 +236,20 @@ class Simulator:
         """End a job now, however long it was meant to take."""
         return self.state.jobs.finish(job_id, outcome, error)
 
+    def webhooks(self, job_id: str | None = None) -> list[LoggedWebhook]:
+        """The webhooks that were sent, oldest first."""
+        return self.state.courier.find(job_id)
+
+    def wait_for_webhooks(
+        self, count: int = 1, timeout: float = 10.0, job_id: str | None = None
+    ) -> list[LoggedWebhook]:
+        """As `webhooks`, once at least that many were answered or have failed."""
+        return self.state.courier.wait(count, timeout, job_id)
+
+    def send_webhook(self, job_id: str) -> None:
+        """Send the webhook of a job that is over once more, as OpenRouter may."""
+        self.state.courier.send(self.state.jobs.get(job_id))
+
     def add_fault(self, rule: dict[str, Any]) -> str:
         """Add a fault rule and return its id."""
         (parsed,) = parse_rules(rule)
@@ -246,7 +265,7 @@ class Simulator:
 
     def advance(self, seconds: float) -> None:
         """Let time pass at once: for jobs, outputs, signed URLs and generation records."""
-        self.state.clock.advance(seconds)
+        self.state.advance(seconds)
 
     def reset(self) -> None:
         """Forget jobs, faults and the log."""

@@ -1,14 +1,29 @@
 """How a simulator behaves when no fault rule says otherwise."""
 
+import ipaddress
 import math
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 
 def _seconds(value: object) -> object:
     """Accept ``"manual"`` as a job time that never passes by itself."""
     return math.inf if value == "manual" else value
+
+
+def _on_this_machine(origin: str) -> str:
+    """Accept scheme, host and port of this machine: the simulator calls nobody else, whatever an order says."""
+    parts = urlsplit(origin)
+    host = parts.hostname or ""
+    try:
+        here = host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        here = False
+    if not here or parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}":
+        raise ValueError("must be scheme, host and port of this machine, such as http://127.0.0.1:8080")
+    return origin
 
 
 Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
@@ -68,6 +83,14 @@ class SimulatorSettings(BaseModel):
     )
     credits_need_management_key: bool = Field(
         default=False, description="GET /credits refuses ordinary keys, as documented; live it does not"
+    )
+    webhook_origin: Annotated[str, AfterValidator(_on_this_machine)] | None = Field(
+        default=None,
+        description="Scheme, host and port that take the place of those of callback_url when a job ends; on this "
+        "machine only. None: no webhook is sent",
+    )
+    webhook_secret: str | None = Field(
+        default=None, repr=False, description="Secret that webhooks are signed with; None: they are not signed"
     )
     max_body_bytes: int = Field(default=100 * 2**20, ge=1, description="Larger requests are answered 413")
     log_size: int = Field(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_orvideo.simulator.catalogue import Catalogue
+from airflow_provider_orvideo.simulator.courier import Courier
 from airflow_provider_orvideo.simulator.faults import FaultBook
 from airflow_provider_orvideo.simulator.jobs import Clock, Job, JobStore
 from airflow_provider_orvideo.simulator.log import RequestLog
@@ -28,6 +29,7 @@ class State:
     clock: Clock
     jobs: JobStore
     studio: Studio
+    courier: Courier
     catalogue: Catalogue = field(default_factory=lambda: Catalogue(MODELS))
     faults: FaultBook = field(default_factory=FaultBook)
     storage_port: int | None = None
@@ -35,13 +37,16 @@ class State:
     @classmethod
     def build(cls, settings: SimulatorSettings, log_file: Path | None = None) -> "State":
         """The state of a simulator that has just started."""
-        clock = Clock()
+        clock, faults = Clock(), FaultBook()
+        courier = Courier(settings, faults)
         return cls(
             settings=settings,
             log=RequestLog(settings.log_size, log_file),
             clock=clock,
-            jobs=JobStore(clock, settings.in_progress_after),
+            jobs=JobStore(clock, settings.in_progress_after, courier.notice),
             studio=Studio(settings.render_workers, settings.cache_bytes),
+            courier=courier,
+            faults=faults,
         )
 
     def shot(self, job: Job, index: int) -> Shot:
@@ -63,7 +68,16 @@ class State:
 
     def stats(self) -> dict[str, int]:
         """The counts that tests ask for most."""
-        return self.log.counts() | {"jobs_created": self.jobs.created, "videos_rendered": self.studio.rendered}
+        return self.log.counts() | {
+            "jobs_created": self.jobs.created,
+            "videos_rendered": self.studio.rendered,
+            "webhooks": self.courier.sent,
+        }
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at once."""
+        self.clock.advance(seconds)
+        self.courier.wake()
 
     def outputs_gone(self, job: Job) -> bool:
         """Whether the outputs of a completed job cannot be read any more."""
@@ -75,6 +89,7 @@ class State:
         self.faults.clear()
         self.jobs.clear()
         self.log.clear()
+        self.courier.clear()
 
     def close(self) -> None:
         """Stop rendering and close the log file."""
