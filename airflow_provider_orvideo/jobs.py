@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.manifests import JobManifest
 
 
-def job_manifest(job: Any) -> JobManifest:  # noqa: ANN401 - whatever a template rendered to
-    """Read the ``job`` argument: a manifest, a manifest that a template rendered to text, or a job id.
+def job_manifest(job: Any, argument: str = "job") -> JobManifest:  # noqa: ANN401 - whatever a template rendered to
+    """Read an argument that names a job: a manifest, a manifest that a template rendered to text, or a job id.
 
     Raises:
         RequestInvalidError: it is none of these.
@@ -27,19 +27,19 @@ def job_manifest(job: Any) -> JobManifest:  # noqa: ANN401 - whatever a template
 
     value = job.strip() if isinstance(job, str) else job
     if isinstance(value, str) and value.startswith("{"):
-        value = _literal(value)
+        value = literal(value)
     if isinstance(value, str) and value and value != "None":
         return JobManifest(job_id=value, status="unknown")
     try:
         return JobManifest.model_validate(value)
     except ValidationError:
         raise RequestInvalidError(
-            (f"'job' is a {type(job).__name__}; give the output of an OrVideoSubmitOperator or a job id.",)
+            (f"'{argument}' is a {type(job).__name__}; give the output of an OrVideoSubmitOperator or a job id.",)
         ) from None
 
 
-def _literal(text: str) -> Any:  # noqa: ANN401
-    """Read a dict that a template rendered: as JSON, or as Python prints it."""
+def literal(text: str) -> Any:  # noqa: ANN401
+    """Read a dict or a list that a template rendered, as JSON or as Python prints it; None for neither."""
     for read in (json.loads, ast.literal_eval):
         try:
             return read(text)
@@ -59,7 +59,7 @@ def kind_of_end(status: str | None, error: str | None) -> type[JobError]:
         JobFailedError,
         JobRefusedError,
     )
-    from airflow_provider_orvideo.ledger.decision import is_refusal  # noqa: PLC0415
+    from airflow_provider_orvideo.ledger.reasons import is_refusal  # noqa: PLC0415
 
     if is_refusal(error):
         return JobRefusedError

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from airflow_provider_orvideo.api.schema import JobStatus
+from airflow_provider_orvideo.ledger.fallback import after_end, next_model
 from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES, Policies
+from airflow_provider_orvideo.ledger.reasons import is_refusal
 from airflow_provider_orvideo.ledger.record import Phase
 
 if TYPE_CHECKING:
-    from airflow_provider_orvideo.ledger.record import PastJob, Record
+    from collections.abc import Sequence
 
-#: What moderation says, in the words of the providers behind the API. Such a job is never bought again by itself.
-_REFUSAL: Final = re.compile(
-    r"policy|polici|moderat|guardrail|guideline|safety|unsafe|prohibit|inappropriate|harmful|nsfw|flagged|sensitive|"
-    r"violat|blocked|content.?filter|risk.?control",
-    re.IGNORECASE,
-)
+    from airflow_provider_orvideo.ledger.record import PastJob, Record
 
 
 @dataclass(frozen=True)
@@ -29,11 +25,13 @@ class Submit:
         past: jobs that the new record must remember.
         lost: times of POSTs with an unknown outcome that it must remember.
         reason: why, where it is not the first order.
+        model: of several models, the one to begin with; None for the first.
     """
 
     past: tuple[PastJob, ...] = ()
     lost: tuple[float, ...] = ()
     reason: str | None = None
+    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,6 @@ class Changed:
 Decision = Submit | Adopt | Attach | Reuse | EndedWithoutVideo | Ambiguous | Changed
 
 
-def is_refusal(error: str | None) -> bool:
-    """Whether a job's error text speaks of moderation. Errs on the side of yes, which costs nothing."""
-    return bool(error and _REFUSAL.search(error))
-
-
 def was_cleared(record: Record, max_tries: int | None) -> bool:
     """Whether a person cleared the task since the record was written; no, where Airflow does not tell."""
     return None not in {max_tries, record.max_tries} and max_tries != record.max_tries
@@ -100,6 +93,7 @@ def decide(  # noqa: PLR0911 - the rules in their order, one each
     policies: Policies = DEFAULT_POLICIES,
     max_tries: int | None = None,
     adopt: str | None = None,
+    models: Sequence[str] = (),
 ) -> Decision:
     """Say what an attempt may do.
 
@@ -110,6 +104,7 @@ def decide(  # noqa: PLR0911 - the rules in their order, one each
         max_tries: Airflow's ``max_tries`` of this attempt; another one than the record's means that a person cleared
             the task since.
         adopt: id of an existing job to follow instead of ordering.
+        models: where the author named several, all of them in their order.
     """
     if adopt is not None and (record is None or record.job_id != adopt):
         if record is None:
@@ -120,25 +115,36 @@ def decide(  # noqa: PLR0911 - the rules in their order, one each
     if record.phase == Phase.INTENT:
         if policies.on_ambiguous_submit == "fail":
             return Ambiguous(record)
-        return _submit_after(record, "the outcome of the last submit is unknown and on_ambiguous_submit is 'resubmit'")
+        return _submit_after(
+            record,
+            "the outcome of the last submit is unknown and on_ambiguous_submit is 'resubmit'",
+            model=next_model(models, record.model),
+        )
     if adopt is None and record.fingerprint != order:
         if policies.on_changed_request == "fail":
             return Changed(record)
         return _submit_after(record, f"the request changed since job {record.job_id} was ordered")
     if record.phase == Phase.SUBMITTED:
         return Attach(record)
-    return _after_the_end(record, policies, max_tries, adopt)
+    return _after_the_end(record, policies, max_tries, adopt, models)
 
 
-def _after_the_end(record: Record, policies: Policies, max_tries: int | None, adopt: str | None) -> Decision:
+def _after_the_end(
+    record: Record, policies: Policies, max_tries: int | None, adopt: str | None, models: Sequence[str]
+) -> Decision:
     if adopt is None and was_cleared(record, max_tries) and policies.on_clear == "submit":
         return _submit_after(record, f"the task was cleared after job {record.job_id} had ended")
     if record.status == JobStatus.COMPLETED:
         return Reuse(record)
+    following = next_model(models, record.model)
+    if adopt is None and following and after_end(record.status, record.error, policies.fallback_on):
+        return _submit_after(
+            record, f"job {record.job_id} of {record.model} ended as '{record.status}' without a video", model=following
+        )
     if adopt is None and policies.on_job_failure == "resubmit" and not is_refusal(record.error):
         return _submit_after(record, f"job {record.job_id} ended as '{record.status}' without a video")
     return EndedWithoutVideo(record)
 
 
-def _submit_after(record: Record, reason: str) -> Submit:
-    return Submit(past=record.history(), lost=record.all_lost(), reason=reason)
+def _submit_after(record: Record, reason: str, *, model: str | None = None) -> Submit:
+    return Submit(past=record.history(), lost=record.all_lost(), reason=reason, model=model)

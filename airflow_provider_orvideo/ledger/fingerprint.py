@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl, unquote_to_bytes, urlencode, urlsplit
 from airflow_provider_orvideo.api.redaction import redact
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_orvideo.api.schema import VideoRequest
 
 #: Fields that describe the call, not the video: a value that changes with each attempt must not buy a second one.
@@ -34,8 +36,14 @@ _SIGNING: Final = {
 }
 
 
-def fingerprint(request: VideoRequest, *, conn_id: str, base_url: str) -> str:
+def fingerprint(request: VideoRequest, *, conn_id: str, base_url: str, models: Sequence[str] = ()) -> str:
     """Return the identity of an order, in hex.
+
+    Args:
+        request: what is wanted.
+        conn_id: Airflow connection that pays.
+        base_url: of the API.
+        models: where several models may serve, all of them: whichever does, the order is the same.
 
     Covers every field that shapes the video, and who pays where. Media count by content: a ``data:`` URL by its bytes,
     a signed URL without its signature, which is another one at each rendering. Fields that only describe the call
@@ -43,6 +51,8 @@ def fingerprint(request: VideoRequest, *, conn_id: str, base_url: str) -> str:
     """
     video = {name: _stable(value) for name, value in request.to_wire().items() if name not in NOT_THE_VIDEO}
     order = {"request": video, "conn_id": conn_id, "base_url": base_url}
+    if len(models) > 1:
+        order["models"] = [*models]
     return hashlib.sha256(json.dumps(order, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 

@@ -11,6 +11,7 @@ OnAmbiguousSubmit = Literal["fail", "resubmit"]
 OnChangedRequest = Literal["submit", "fail"]
 OnJobFailure = Literal["fail", "resubmit"]
 OnClear = Literal["reuse", "submit"]
+FallbackOn = Literal["capacity", "failure", "refusal"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,6 +27,9 @@ class Policies:
             they do, unless moderation refused.
         on_clear: a person cleared a task whose job has ended. ``reuse``: its end stands. ``submit``: order anew. A job
             still in flight is always re-attached.
+        fallback_on: with several models, after what the next one is ordered. ``capacity``: the order was refused by
+            429, or its job ended for want of room. ``failure``: also after any other job without a video, but for what
+            moderation refused. ``refusal``: also after that, and after orders refused by 400, 403 and 404.
 
     Raises:
         ConfigurationError: a value that is not allowed.
@@ -35,6 +39,7 @@ class Policies:
     on_changed_request: OnChangedRequest = "submit"
     on_job_failure: OnJobFailure = "fail"
     on_clear: OnClear = "reuse"
+    fallback_on: FallbackOn = "capacity"
 
     def __post_init__(self) -> None:
         """Check the values: a policy about money that is misspelt must not fall back to anything."""

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import re
 import time
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from typing import TYPE_CHECKING, Final, Protocol
 
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
-    BeforeSendError,
     ChangedRequestError,
-    ClientStatusError,
-    LedgerUnavailableError,
     NotFoundError,
-    NotSentError,
-    OutcomeUnknownError,
-    RedirectError,
     RequestInvalidError,
 )
 from airflow_provider_orvideo.ledger.decision import Adopt, Ambiguous, Changed, Submit, decide, was_cleared
-from airflow_provider_orvideo.ledger.fingerprint import differences, fingerprint
 from airflow_provider_orvideo.ledger.policies import DEFAULT_POLICIES, Policies
 from airflow_provider_orvideo.ledger.record import Phase, Record
+from airflow_provider_orvideo.ledger.sending import Order, advice
+from airflow_provider_orvideo.ledger.wanted import Wanted, unchanged
 from airflow_provider_orvideo.manifests import iso
 
 if TYPE_CHECKING:
@@ -38,8 +30,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Failures of the POST after which it is certain that nothing was accepted. Any other leaves the intent where it is.
-NOTHING_ACCEPTED: Final = (BeforeSendError, NotSentError, ClientStatusError, RedirectError)
+#: Job ids as the live API gives them, with the epoch second of their birth; older and newer ones may be otherwise.
+_BORN: Final = re.compile(r"gen-vid-(\d{9,11})-")
+#: Seconds by which two clocks may differ.
+_CLOCKS_APART: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -55,6 +49,31 @@ class Prepared:
     estimated_cost_usd: float | None = None
 
 
+class Reported(Protocol):
+    """What a callback said of a job."""
+
+    @property
+    def job_id(self) -> str:
+        """Its id."""
+
+    @property
+    def model(self) -> str | None:
+        """Its model, None where the call did not say."""
+
+
+class Callbacks(Protocol):
+    """By which a job whose answer was lost tells its id."""
+
+    def new_nonce(self) -> str:
+        """Return what tells one order's callback from another's."""
+
+    def url(self, nonce: str) -> str:
+        """Return the address that the API calls at the job's end."""
+
+    def reported(self, nonce: str) -> Reported | None:
+        """Return what was called in; raise LedgerUnavailableError where that cannot be told."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
     """Who asks, and what its author wants.
@@ -67,6 +86,8 @@ class Attempt:
         adopt: id of an existing job to follow instead of ordering.
         timeout: seconds that the attempt waits for its job, None if it does not; for the record.
         poll_interval: seconds between two looks at it, for the record.
+        models: where several models may serve, all of them, in the order in which they are asked; the request's first.
+        callbacks: by which a job whose answer is lost tells its id; None without webhooks.
     """
 
     conn_id: str
@@ -76,14 +97,18 @@ class Attempt:
     adopt: str | None = None
     timeout: float | None = None
     poll_interval: float | None = None
+    models: tuple[str, ...] = ()
+    callbacks: Callbacks | None = None
 
 
 def obtain(
     client: VideoClient,
-    request: VideoRequest,
+    request: VideoRequest | Callable[[], VideoRequest],
     store: Store,
     attempt: Attempt,
     *,
+    resolve: Callable[[VideoRequest], VideoRequest] = unchanged,
+    first: Callable[[str], None] = lambda _order: None,
     prepare: Callable[[VideoRequest], Prepared] = Prepared,
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -92,9 +117,12 @@ def obtain(
 
     Args:
         client: of the connection that pays.
-        request: what is wanted.
+        request: what is wanted, or what tells it; see `Wanted`.
         store: keeps the record of the running task instance.
         attempt: who asks, and what its author wants.
+        resolve: replaces addresses in the request that only this worker can read; see `Wanted`.
+        first: is told the fingerprint of an order that would be the first of its task instance, and may raise instead
+            of having it leave.
         prepare: has the last word before an order leaves, and is asked only then: a job that exists is followed
             whatever it would say today. What it raises, this raises; nothing was sent or recorded then.
         clock: epoch seconds; for tests.
@@ -111,37 +139,32 @@ def obtain(
         NotSentError, ClientStatusError, RedirectError: nothing was accepted; the next attempt may submit.
         OutcomeUnknownError: a job may exist; the record says so, and the next attempt will not submit.
     """
-    order = fingerprint(request, conn_id=attempt.conn_id, base_url=client.config.base_url)
-    before = store.load()
-    decision = decide(before, order=order, policies=attempt.policies, max_tries=attempt.max_tries, adopt=attempt.adopt)
-    intent = Record(
-        phase=Phase.INTENT,
-        fingerprint=order,
-        model=request.model,
-        conn_id=attempt.conn_id,
-        intent_at=clock(),
-        try_number=attempt.try_number,
+    before = _called_in(client, store, attempt)
+    wanted = Wanted(request, resolve, client, attempt)
+    decision = decide(
+        before,
+        order=wanted.identity(before),
+        policies=attempt.policies,
         max_tries=attempt.max_tries,
-        poll_interval=attempt.poll_interval,
+        adopt=attempt.adopt,
+        models=attempt.models,
     )
     if isinstance(decision, Submit):
         if decision.reason:
             log.warning("A new video is ordered: %s.", decision.reason)
-        intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost})
-        # What the author wrote is the order's identity; what is sent may be adjusted otherwise tomorrow.
-        prepared = prepare(request)
-        intent = intent.model_copy(
-            update={
-                "estimated_cost_usd": prepared.estimated_cost_usd,
-                "adjusted": differences(request, prepared.request),
-            }
+        if before is None:
+            first(wanted.fingerprint)
+        intent = _intent(wanted, attempt, clock).model_copy(update={"past": decision.past, "lost": decision.lost})
+        return Order(client, store, attempt, before, prepare, clock, sleep).send(
+            wanted.request, intent, begin_with=decision.model
         )
-        return _order(client, prepared.request, store, intent, before, attempt.timeout, clock, sleep)
     if isinstance(decision, Adopt):
-        intent = intent.model_copy(update={"past": decision.past, "lost": decision.lost, "adopted": True})
+        intent = _intent(wanted, attempt, clock).model_copy(
+            update={"past": decision.past, "lost": decision.lost, "adopted": True}
+        )
         return _adopt(client, store, intent, decision.job_id, clock)
     if isinstance(decision, Ambiguous):
-        raise _ambiguous(decision.record, store)
+        raise _ambiguous(decision.record, store, attempt)
     if isinstance(decision, Changed):
         raise ChangedRequestError(
             f"Job {decision.record.job_id} was ordered by this task with another request, and on_changed_request is "
@@ -152,36 +175,50 @@ def obtain(
     return decision.record
 
 
-def _order(
-    client: VideoClient,
-    request: VideoRequest,
-    store: Store,
-    intent: Record,
-    before: Record | None,
-    timeout: float | None,
-    clock: Callable[[], float],
-    sleep: Callable[[float], None],
-) -> Record:
-    """Record, POST, record."""
-    # Before the POST: a process that dies from here on leaves word that money may have been spent.
-    store.save(intent)
+def _intent(wanted: Wanted, attempt: Attempt, clock: Callable[[], float]) -> Record:
+    return Record(
+        phase=Phase.INTENT,
+        fingerprint=wanted.fingerprint,
+        model=wanted.request.model,
+        conn_id=attempt.conn_id,
+        intent_at=clock(),
+        try_number=attempt.try_number,
+        max_tries=attempt.max_tries,
+        poll_interval=attempt.poll_interval,
+    )
+
+
+def _called_in(client: VideoClient, store: Store, attempt: Attempt) -> Record | None:
+    """Return what is on record; an order with an unknown outcome whose job called in is one with a known outcome.
+
+    The callback only says where to look: the job counts once the API knows it.
+    """
+    record = store.load()
+    if record is None or record.phase != Phase.INTENT or record.nonce is None or attempt.callbacks is None:
+        return record
+    reported = attempt.callbacks.reported(record.nonce)
+    if reported is None:
+        return record
+    if not _may_be_ours(reported, record):
+        log.warning("A callback named job %s for this task's order, which is none of it.", reported.job_id)
+        return record
     try:
-        job = client.generate(request)
-    except NOTHING_ACCEPTED:
-        _withdraw(store, before)
-        raise
-    except OutcomeUnknownError as error:
-        # The intent is on record already; what was seen only helps the person who will have to decide.
-        with suppress(LedgerUnavailableError):
-            store.save(intent.model_copy(update={"evidence": error.evidence}))
-        raise OutcomeUnknownError(
-            error.evidence, status_code=error.status_code, advice=_advice(store)
-        ) from error.__cause__
-    # Before anything else can fail: with its id, a person finds the job even if the record never gets it.
-    log.info("Ordered: job %s, status '%s'.", job.id, job.status)
-    submitted = intent.submitted(job.id, now=clock(), timeout=timeout)
-    _keep(store, submitted, sleep)
-    return submitted
+        job = client.get_generation(reported.job_id)
+    except NotFoundError:
+        log.warning("A callback named job %s for this task's order, which the API does not know.", reported.job_id)
+        return record
+    log.info("The order with the unknown outcome was accepted: job %s called in, status '%s'.", job.id, job.status)
+    found = record.submitted(reported.job_id, now=record.intent_at, timeout=attempt.timeout)
+    store.save(found)
+    return found
+
+
+def _may_be_ours(reported: Reported, record: Record) -> bool:
+    """Whether a job fits the order: a genuine call that somebody caught could be played to another order's address."""
+    # The model may be told by its dated name, such as google/veo-3.1-20260320.
+    fits = reported.model is None or reported.model.startswith(record.model)
+    born = _BORN.match(reported.job_id)
+    return fits and (born is None or int(born[1]) >= record.intent_at - _CLOCKS_APART)
 
 
 def _adopt(client: VideoClient, store: Store, intent: Record, job_id: str, clock: Callable[[], float]) -> Record:
@@ -200,20 +237,15 @@ def _adopt(client: VideoClient, store: Store, intent: Record, job_id: str, clock
     return record
 
 
-def _ambiguous(record: Record, store: Store) -> AmbiguousSubmitError:
+def _ambiguous(record: Record, store: Store, attempt: Attempt) -> AmbiguousSubmitError:
+    calls_in = record.nonce is not None and attempt.callbacks is not None
     return AmbiguousSubmitError(
         f"{f'Attempt {record.try_number}' if record.try_number else 'An earlier attempt'} of this task sent the paid "
         f"request for {record.model} at "
         f"{iso(record.intent_at)} and never learned the outcome "
         f"({record.evidence.rstrip('.') if record.evidence else 'the worker died before an answer came'}): a job may "
-        f"exist, and one video may have been billed. Nothing was sent now. {_advice(store)}"
-    )
-
-
-def _advice(store: Store) -> str:
-    return (
-        "Look at https://openrouter.ai/activity around that time. If the job is there, adopt it: run this task with "
-        f"job_id set to its id. If it is not, delete the record {store.where} and clear the task to order anew."
+        f"exist, and one video may have been billed. Nothing was sent now. {advice(store, calls_in=calls_in)}",
+        calls_in=calls_in,
     )
 
 
@@ -236,43 +268,3 @@ def _say_attached(record: Record, attempt: Attempt) -> None:
         f", detached at {iso(record.detached_at)}" if record.detached_at else "",
         ", although the task was cleared: the job is still in flight" if was_cleared(record, attempt.max_tries) else "",
     )
-
-
-def _withdraw(store: Store, before: Record | None) -> None:
-    """Take the intent back after a clear refusal. If that fails, the next attempt errs on the side of not paying."""
-    try:
-        if before is None:
-            store.delete()
-        else:
-            store.save(before)
-    except LedgerUnavailableError as error:
-        log.warning(
-            "Nothing was ordered, but the record that says so could not be withdrawn: %s The next attempt will ask for "
-            "a person; delete the record %s to let it order.",
-            error,
-            store.where,
-        )
-
-
-def _keep(store: Store, record: Record, sleep: Callable[[float], None]) -> None:
-    """Write down the job id. A job was paid for: failing to note that must neither lose it nor stop the wait."""
-    retrying = Retrying(
-        stop=stop_after_attempt(5),
-        wait=wait_exponential(multiplier=0.5, max=5),
-        retry=retry_if_exception_type(LedgerUnavailableError),
-        sleep=sleep,
-        reraise=True,
-    )
-    try:
-        retrying(store.save, record)
-    except LedgerUnavailableError as error:
-        log.error(
-            "Job %s was ordered and paid for, but its id could not be recorded: %s This attempt goes on with it. "
-            "Should it fail, adopt the job: run this task with job_id='%s', or set the record %s to %s. Until then a "
-            "retry stops instead of ordering again.",
-            record.job_id,
-            error,
-            record.job_id,
-            store.where,
-            json.dumps(record.to_json()),
-        )

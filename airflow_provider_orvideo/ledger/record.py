@@ -32,6 +32,18 @@ class PastJob(BaseModel):
     status: str | None = None
     cost_usd: float | None = None
     submitted_at: float | None = None
+    model: str | None = None
+    error: str | None = None
+
+
+class Refused(BaseModel):
+    """An order of which nothing was accepted, and after which another model was tried."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    model: str
+    at: float
+    error: str
 
 
 class Record(BaseModel):
@@ -63,6 +75,8 @@ class Record(BaseModel):
         adopted: whether the job was not ordered here but named by ``job_id``.
         detached_at: epoch seconds at which a worker that followed the job was told to stop.
         evidence: what was seen where the outcome of the POST is unknown; None where nobody lived to see it.
+        refused: where several models may serve, those that had no room before this one was asked.
+        nonce: what the order's callback URL ends in; by it, a job whose answer was lost tells its id.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -92,6 +106,8 @@ class Record(BaseModel):
     adopted: bool = False
     detached_at: float | None = None
     evidence: str | None = None
+    refused: tuple[Refused, ...] = ()
+    nonce: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that stores keep."""
@@ -137,7 +153,14 @@ class Record(BaseModel):
         """Return the jobs to remember when this record is replaced."""
         if self.job_id is None:
             return self.past
-        job = PastJob(job_id=self.job_id, status=self.status, cost_usd=self.cost_usd, submitted_at=self.submitted_at)
+        job = PastJob(
+            job_id=self.job_id,
+            status=self.status,
+            cost_usd=self.cost_usd,
+            submitted_at=self.submitted_at,
+            model=self.model,
+            error=self.error,
+        )
         return (*self.past, job)
 
     def all_lost(self) -> tuple[float, ...]:

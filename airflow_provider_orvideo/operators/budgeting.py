@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_orvideo.exceptions import ConfigurationError, CostLimitError, LedgerUnavailableError
-from airflow_provider_orvideo.ledger.purchase import NOTHING_ACCEPTED
+from airflow_provider_orvideo.ledger.sending import NOTHING_ACCEPTED
 from airflow_provider_orvideo.preflight.inspection import dollars
 from airflow_provider_orvideo.preflight.money import Dollars
 

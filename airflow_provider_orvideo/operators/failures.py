@@ -60,6 +60,8 @@ def airflow_failures(policies: Policies | None = None) -> Iterator[None]:
     except let_through:
         raise
     except FINAL as error:
+        if getattr(error, "calls_in", False):
+            raise  # a retry orders nothing, and finds the job once it called
         raise AirflowFailException(str(error)) from error
 
 

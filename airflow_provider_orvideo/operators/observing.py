@@ -43,20 +43,21 @@ class Ordering:
 
     Args:
         conn_id: Airflow connection that pays.
-        model: model id that is wanted.
         task_instance: Airflow's.
     """
 
-    def __init__(self, conn_id: str, model: str, task_instance: object) -> None:
+    def __init__(self, conn_id: str, task_instance: object) -> None:
         self._conn_id = conn_id
-        self._model = model
+        self._model = "unknown"
         self._task_instance = task_instance
         self._span = Span()
         self._left = False
 
     def leaves(self, prepared: Prepared) -> Prepared:
         """Begin the span of an order, and let the API know it, if its author says nothing else in ``trace``."""
-        self._left = True
+        if self._left:  # another model was asked before
+            self._refused("rejected")
+        self._left, self._model = True, prepared.request.model
         with harmless():
             attributes = {
                 names.CONN_ID: self._conn_id,
@@ -88,20 +89,25 @@ class Ordering:
         """Count an order that left and came to nothing, as far as is known."""
         if not self._left:
             return
-        self._left = False
         self._span.end(error=type(error).__name__)
         reason: names.SubmitFailure = "unknown_outcome"
         if isinstance(error, exc.ClientStatusError | exc.RedirectError):
             reason = "rejected"
         elif isinstance(error, exc.BeforeSendError | exc.NotSentError | exc.LedgerError):
             reason = "not_sent"
+        self._refused(reason)
+
+    @harmless()
+    def _refused(self, reason: names.SubmitFailure) -> None:
+        self._left = False
+        self._span.end()
         send(names.SUBMIT_FAILED, 1, **_tags(self._conn_id, self._model), reason=reason)
 
 
 @contextmanager
-def ordering(conn_id: str, model: str, task_instance: object) -> Iterator[Ordering]:
+def ordering(conn_id: str, task_instance: object) -> Iterator[Ordering]:
     """Watch the purchase inside the block; whoever gets the job's record calls `Ordering.accepted` with it."""
-    order = Ordering(conn_id, model, task_instance)
+    order = Ordering(conn_id, task_instance)
     try:
         yield order
     except BaseException as error:  # Airflow's timeout and a kill are none of Exception's

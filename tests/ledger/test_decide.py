@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     RecordOf = Callable[..., Record]
 
 EARLIER = PastJob(job_id="job-0", status="completed", cost_usd=0.4, submitted_at=500.0)
+PAID = PastJob(job_id="job-1", submitted_at=1003.0, model="google/veo-3.1")
 
 
 def test_nothing_recorded_means_submit_without_a_past() -> None:
@@ -60,7 +61,7 @@ def test_a_changed_order_submits_and_remembers_every_job_paid_for(record_of: Rec
     record = record_of(phase, status=status, cost_usd=1.2, past=(EARLIER,))
     decision = decide(record, order="other")
     assert isinstance(decision, Submit)
-    assert decision.past == (EARLIER, PastJob(job_id="job-1", status=status, cost_usd=1.2, submitted_at=1003.0))
+    assert decision.past == (EARLIER, PAID.model_copy(update={"status": status, "cost_usd": 1.2}))
     assert decision.reason is not None
     assert "job-1" in decision.reason
 

@@ -16,7 +16,6 @@ from airflow_provider_orvideo.ledger.decision import (
     Reuse,
     Submit,
     decide,
-    is_refusal,
     was_cleared,
 )
 from airflow_provider_orvideo.ledger.policies import (
@@ -26,6 +25,7 @@ from airflow_provider_orvideo.ledger.policies import (
     OnJobFailure,
     Policies,
 )
+from airflow_provider_orvideo.ledger.reasons import is_refusal
 from airflow_provider_orvideo.ledger.record import PastJob, Phase
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     RecordOf = Callable[..., Record]
 
 EARLIER: Final = PastJob(job_id="job-0", status="completed", cost_usd=0.4, submitted_at=500.0)
+PAID: Final = PastJob(job_id="job-1", cost_usd=1.5, submitted_at=1003.0, model="google/veo-3.1")
 MODERATION: Final = "Content policy violation"
 
 #: The first row that fits holds. "*" fits all; adopt "other" is a job that the record is not about.
@@ -104,7 +105,7 @@ def test_every_combination_does_what_the_table_says(record_of: RecordOf, policie
         seen.add(expected)
         # Whatever replaces a record remembers all that it knew; whatever does not hands it on as it is.
         if isinstance(decision, Submit | Adopt):
-            paid = (PastJob(job_id="job-1", status=status, cost_usd=1.5, submitted_at=1003.0),)
+            paid = (PAID.model_copy(update={"status": status, "error": error}),)
             assert decision.past == ((EARLIER, *(paid if record.job_id else ())) if record else ()), what
             assert decision.lost == ((7.0, *((1000.0,) if phase == Phase.INTENT else ())) if record else ()), what
         else:

@@ -16,6 +16,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "on_changed_request": ("submit", "fail"),
     "on_job_failure": ("fail", "resubmit"),
     "on_clear": ("reuse", "submit"),
+    "fallback_on": ("capacity", "failure", "refusal"),
 }
 
 

@@ -293,7 +293,7 @@ class LogLines(logging.Handler):
 
 @pytest.fixture(scope="module")
 def log_lines() -> Iterator[LogLines]:
-    logger = logging.getLogger("airflow_provider_orvideo.ledger.purchase")
+    logger = logging.getLogger("airflow_provider_orvideo.ledger")
     handler, level = LogLines(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
