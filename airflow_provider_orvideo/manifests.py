@@ -116,6 +116,8 @@ class LandedManifest(JobManifest):
         files: one for each output, in order.
         landed_at: when all files were landed, or found to have landed before; ISO 8601 in UTC.
         provider_version: version of this provider that landed it.
+        reused_from: where the result of an identical earlier order served, the task that had ordered it, as
+            ``dag_id/run_id/task_id``; nothing was ordered then. None otherwise.
     """
 
     dag_id: str | None = None
@@ -125,3 +127,4 @@ class LandedManifest(JobManifest):
     files: tuple[LandedFile, ...]
     landed_at: str | None = None
     provider_version: str | None = None
+    reused_from: str | None = None

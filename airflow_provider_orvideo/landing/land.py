@@ -119,14 +119,14 @@ def land(
         # Before anything is downloaded, and in this thread: Airflow reads the storage's connection here.
         first = where.uri(0, media.MP4.extension, outputs=1)
         require_usable(first)
-        there = {index: _there(job, index, where, options) for index in range(job.outputs)}
-        if not there or None in there.values():
+        lying = {index: there(job, index, where, options) for index in range(job.outputs)}
+        if not lying or None in lying.values():
             job = _refreshed(client, job)
             if options.look_up_cost and job.cost_usd is None:
                 job = _with_cost(client, job)
-            for index in range(len(there), job.outputs):
-                there[index] = _there(job, index, where, options)
-        files = _Landing(client, job, where, options, Publisher(first), on_landed).complete(there)
+            for index in range(len(lying), job.outputs):
+                lying[index] = there(job, index, where, options)
+        files = _Landing(client, job, where, options, Publisher(first), on_landed).complete(lying)
     except LandingError:
         raise
     except OrVideoError as error:
@@ -135,7 +135,7 @@ def land(
             f"Job {job.job_id} could not be read for landing: {error} The video is paid for and the destination is "
             "untouched; mend the cause and run this task again. Nothing is ordered."
         ) from error
-    return _manifest(job, files, where)
+    return manifest_of(job, files, where)
 
 
 def _refreshed(client: VideoClient, job: JobManifest) -> JobManifest:
@@ -176,7 +176,7 @@ def _with_cost(client: VideoClient, job: JobManifest) -> JobManifest:
     return job if cost is None else job.model_copy(update={"cost_usd": float(cost)})
 
 
-def _there(job: JobManifest, index: int, where: Destination, options: LandingOptions) -> LandedFile | None:
+def there(job: JobManifest, index: int, where: Destination, options: LandingOptions) -> LandedFile | None:
     """Return the file at an output's address that makes a download needless, None where there has to be one."""
     if options.on_existing == "overwrite":
         return None
@@ -207,14 +207,14 @@ class _Landing:
     publisher: Publisher
     on_landed: Callable[[LandedFile, float], None]
 
-    def complete(self, there: dict[int, LandedFile | None]) -> list[LandedFile]:
+    def complete(self, lying: dict[int, LandedFile | None]) -> list[LandedFile]:
         """Land what is missing, several outputs at a time; all are tried before the first failure is told."""
-        missing = [index for index, file in there.items() if file is None]
+        missing = [index for index, file in lying.items() if file is None]
         if not missing:
-            return [file for file in there.values() if file]
+            return [file for file in lying.values() if file]
         with spool_folder(self.options.spool_dir) as folder:
             if len(missing) == 1:
-                there[missing[0]] = self._land(missing[0], folder)
+                lying[missing[0]] = self._land(missing[0], folder)
             else:
                 with ThreadPoolExecutor(min(self.options.concurrency, len(missing))) as pool:
                     landings = {index: pool.submit(self._land, index, folder) for index in missing}
@@ -222,8 +222,8 @@ class _Landing:
                     if error := landing.exception():
                         log.error("Output %d of job %s did not land: %s", index, self.job.job_id, error)
                 for index, landing in landings.items():
-                    there[index] = landing.result()
-        return [file for _, file in sorted(there.items()) if file]
+                    lying[index] = landing.result()
+        return [file for _, file in sorted(lying.items()) if file]
 
     def _land(self, index: int, folder: Path) -> LandedFile:
         path = folder / f"output-{index}"
@@ -237,8 +237,8 @@ class _Landing:
         finally:
             path.unlink(missing_ok=True)  # room for the next output, where there are many
         if self.options.poster:
-            file = _with_poster(file, still)
-        sidecar.write(_manifest(self.job, [file], self.where), file)
+            file = with_poster(file, still)
+        sidecar.write(manifest_of(self.job, [file], self.where), file)
         log.info("Landed %s: %d bytes, sha256 %s.", file.uri, file.bytes, file.sha256)
         self.on_landed(file, time.monotonic() - started)
         return file
@@ -280,7 +280,7 @@ class _Landing:
         return found
 
 
-def _with_poster(file: LandedFile, still: bytes | None) -> LandedFile:
+def with_poster(file: LandedFile, still: bytes | None) -> LandedFile:
     """Put the still image beside its video, where one could be made."""
     if still is None:
         log.warning("No poster could be made for %s; the video landed without.", file.uri)
@@ -293,7 +293,8 @@ def _with_poster(file: LandedFile, still: bytes | None) -> LandedFile:
     return file.model_copy(update={"poster_uri": uri})
 
 
-def _manifest(job: JobManifest, files: list[LandedFile], where: Destination) -> LandedManifest:
+def manifest_of(job: JobManifest, files: list[LandedFile], where: Destination) -> LandedManifest:
+    """Describe a job whose files lie at a destination."""
     place: dict[str, Any] = {name: where.values.get(name) for name in ("dag_id", "run_id", "task_id", "map_index")}
     return LandedManifest(
         **{name: getattr(job, name) for name in JobManifest.model_fields if name != "schema_version"},

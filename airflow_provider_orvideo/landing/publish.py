@@ -175,18 +175,29 @@ def digest_of(uri: str) -> str | None:
     Raises:
         DestinationError: the store cannot be read.
     """
+    return _at(uri, _each_block)
 
-    def read(path: ObjectStoragePath) -> str | None:
-        digest = hashlib.sha256()
-        try:
-            with path.fs.open(path.path, "rb", block_size=_BLOCK) as file:
-                while chunk := file.read(_BLOCK):
-                    digest.update(chunk)
-        except FileNotFoundError:
-            return None
-        return digest.hexdigest()
 
-    return _at(uri, read)
+def fetch(uri: str, to: Path) -> str | None:
+    """Copy what lies at ``uri`` to a local file in bounded memory, and return its sha256 in hex; None for nothing.
+
+    Raises:
+        DestinationError: the store cannot be read.
+    """
+    with to.open("wb") as copy:
+        return _at(uri, lambda path: _each_block(path, copy.write))
+
+
+def _each_block(path: ObjectStoragePath, take: Callable[[bytes], object] = len) -> str | None:
+    digest = hashlib.sha256()
+    try:
+        with path.fs.open(path.path, "rb", block_size=_BLOCK) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                take(block)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
 
 
 def size_of(uri: str) -> int | None:

@@ -10,6 +10,28 @@ if TYPE_CHECKING:
 
     from airflow_provider_orvideo.api.schema import VideoRequest
 
+#: The fields of a request, which are arguments of the same names.
+REQUEST_FIELDS: Final = (
+    "model",
+    "prompt",
+    "aspect_ratio",
+    "callback_url",
+    "creativity",
+    "duration",
+    "frame_images",
+    "generate_audio",
+    "input_references",
+    "previous_job_id",
+    "provider",
+    "resolution",
+    "seed",
+    "session_id",
+    "size",
+    "trace",
+    "upscale_factor",
+    "user",
+)
+
 #: A year. Without a bound, "for ever" would only show to be no date once the video is ordered.
 _LONGEST: Final = 366 * 86_400.0
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_orvideo.jobs import job_manifest
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, XComArg
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_orvideo.landing.land import Expect, LandingOptions, OnExisting
-    from airflow_provider_orvideo.manifests import JobManifest, LandedManifest
+    from airflow_provider_orvideo.landing.land import Expect, OnExisting
+    from airflow_provider_orvideo.manifests import LandedManifest
 
 __all__ = ["OrVideoDownloadOperator", "job_manifest"]
 
@@ -90,54 +89,20 @@ class OrVideoDownloadOperator(BaseOperator):
         """Land the outputs and return what lies where."""
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
-        from airflow_provider_orvideo.landing.land import land  # noqa: PLC0415
-        from airflow_provider_orvideo.landing.naming import destination  # noqa: PLC0415
-        from airflow_provider_orvideo.operators.announcing import announce  # noqa: PLC0415
-        from airflow_provider_orvideo.operators.observing import landing  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.bringing import bring_home, options_of, where_to  # noqa: PLC0415
 
         with airflow_failures():
-            options = self._options()
+            options = options_of(self)
             job = job_manifest(self.job)
-            where = destination(str(self.destination), _values(job, context))
+            where = where_to(self.destination, job, context)
             conn_id = self.orvideo_conn_id or job.conn_id or OrVideoHook.default_conn_name
             self.log.info("Landing job %s at %s.", job.job_id, self.destination)
             with OrVideoHook(conn_id) as hook:
-                with landing(conn_id, job, context.get("ti")) as watch:
-                    manifest = land(hook.get_conn(), job, where, options, on_landed=watch.landed)
-                    watch.done(manifest)
-                announce(manifest, where, self.outlets, context, hook)
-        self._landed = manifest
-        return manifest.to_json()
+                self._landed = bring_home(hook, job, where, options, self.outlets, context)
+        return self._landed.to_json()
 
     def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:  # noqa: ANN401 - OpenLineage's own
         """Name the landed files as output datasets; called by the OpenLineage provider after the task."""
         from airflow_provider_orvideo.operators.announcing import lineage  # noqa: PLC0415
 
         return lineage(self._landed)
-
-    def _options(self) -> LandingOptions:
-        from airflow_provider_orvideo.landing.land import LandingOptions  # noqa: PLC0415
-
-        return LandingOptions(
-            on_existing=self.on_existing,
-            expect=self.expect,
-            poster=self.poster,
-            look_up_cost=self.look_up_cost,
-            spool_dir=conf.get("orvideo", "spool_dir", fallback="") or None,
-            concurrency=self.max_concurrent_downloads,
-        )
-
-
-def _values(job: JobManifest, context: Context) -> dict[str, str]:
-    """Return what the destination's placeholders stand for."""
-    task_instance = context["ti"]
-    logical_date = context.get("logical_date")
-    return {
-        "job_id": job.job_id,
-        "model": job.model or "unknown",
-        "dag_id": str(task_instance.dag_id),
-        "run_id": str(task_instance.run_id),
-        "task_id": str(task_instance.task_id),
-        "map_index": str(task_instance.map_index),
-        "logical_date": logical_date.strftime("%Y-%m-%dT%H%M%SZ") if logical_date else "none",
-    }

@@ -5,12 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.providers.common.compat.sdk import conf
 from airflow.sdk import BaseOperator
 
 from airflow_provider_orvideo.ledger.policies import (
+    FallbackOn,
     OnAmbiguousSubmit,
     OnChangedRequest,
     OnClear,
@@ -18,8 +19,9 @@ from airflow_provider_orvideo.ledger.policies import (
     Policies,
 )
 from airflow_provider_orvideo.links import OpenRouterLink, VideoLink
-from airflow_provider_orvideo.operators.arguments import job_to_adopt, of_attempt, seconds, summary
+from airflow_provider_orvideo.operators.arguments import REQUEST_FIELDS, job_to_adopt, of_attempt, seconds
 from airflow_provider_orvideo.operators.failures import airflow_failures, lost_trigger_errors
+from airflow_provider_orvideo.operators.media_field import MediaField, media_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,38 +29,14 @@ if TYPE_CHECKING:
     from airflow.sdk import BaseOperatorLink, XComArg
     from airflow.sdk.definitions.context import Context
 
-    from airflow_provider_orvideo.api.client import VideoClient
     from airflow_provider_orvideo.api.schema import VideoRequest
-    from airflow_provider_orvideo.ledger.purchase import Prepared
     from airflow_provider_orvideo.ledger.record import Record
     from airflow_provider_orvideo.ledger.stores import Store
     from airflow_provider_orvideo.manifests import JobManifest
     from airflow_provider_orvideo.operators.budgeting import Budgeting
     from airflow_provider_orvideo.operators.following import Following
-    from airflow_provider_orvideo.operators.observing import Ordering
     from airflow_provider_orvideo.preflight.capabilities import OnUnsupported
-    from airflow_provider_orvideo.preflight.inspection import OnUnknownCost, Rules
-
-REQUEST_FIELDS: Final = (
-    "model",
-    "prompt",
-    "aspect_ratio",
-    "callback_url",
-    "creativity",
-    "duration",
-    "frame_images",
-    "generate_audio",
-    "input_references",
-    "previous_job_id",
-    "provider",
-    "resolution",
-    "seed",
-    "session_id",
-    "size",
-    "trace",
-    "upscale_factor",
-    "user",
-)
+    from airflow_provider_orvideo.preflight.inspection import OnUnknownCost
 
 
 class OrVideoSubmitOperator(BaseOperator):
@@ -72,16 +50,18 @@ class OrVideoSubmitOperator(BaseOperator):
     they mean is told at `VideoRequest`. None leaves a field to the API's default. Numbers may come as rendered text.
 
     Args:
-        model: model id, for example ``google/veo-3.1``. The only field that is always needed.
+        model: model id, for example ``google/veo-3.1``. The only field that is always needed. Of several, the first
+            that has room serves; see ``fallback_on``.
         prompt: what to show.
         aspect_ratio: for example ``16:9``.
         callback_url: HTTPS URL for a webhook.
         creativity: upscaling models only.
         duration: whole seconds; one of the model's supported durations.
-        frame_images: first and last frame, as the API writes them.
+        frame_images: an image that the video starts with, or two for its first and last frame: HTTPS URLs, paths or
+            object storage URLs such as ``s3://aws_default@bucket/first.png``; or entries as the API writes them.
         generate_audio: sound on or off; unset, the model's default holds, which may double the price.
-        input_references: images, audio and videos to take style or content from, as the API writes them.
-        previous_job_id: a completed job to continue or edit.
+        input_references: images, audio and videos to take style or content from; addresses as with ``frame_images``.
+        previous_job_id: a completed job to continue or edit: its id, or the output of the task that made it.
         provider: passthrough parameters, ``{"options": {"<provider slug>": {…}}}``.
         resolution: for example ``720p``.
         seed: for repeatable results where the model honours it.
@@ -107,6 +87,9 @@ class OrVideoSubmitOperator(BaseOperator):
             they do, unless moderation refused.
         on_clear: a person cleared the task after its job had ended. ``reuse``: its end stands. ``submit``: order anew.
             A job still in flight is always re-attached.
+        fallback_on: with several models, after what the next one is ordered. ``capacity``: the order was refused by
+            429, or its job ended for want of room. ``failure``: also after any other job without a video, but for what
+            moderation refused. ``refusal``: also after that, and after orders refused by 400, 403 and 404.
         preflight: before an order leaves, hold it against what its model supports and estimate its cost, both from the
             model's catalogue entry. A job that exists is followed without.
         on_unsupported: the model does not support the request. ``fail``: say what it supports. ``adjust``: take the
@@ -136,20 +119,22 @@ class OrVideoSubmitOperator(BaseOperator):
     }
     operator_extra_links: Sequence[BaseOperatorLink] = (VideoLink(), OpenRouterLink())
     ui_color = "#e6ecff"
+    frame_images = MediaField()
+    input_references = MediaField()
 
     def __init__(
         self,
         *,
-        model: str | XComArg,
+        model: str | Sequence[str] | XComArg,
         prompt: str | XComArg | None = None,
         aspect_ratio: str | XComArg | None = None,
         callback_url: str | XComArg | None = None,
         creativity: int | str | XComArg | None = None,
         duration: int | str | XComArg | None = None,
-        frame_images: Sequence[Mapping[str, Any]] | XComArg | None = None,
+        frame_images: str | Sequence[str | Mapping[str, Any]] | Mapping[str, Any] | XComArg | None = None,
         generate_audio: bool | str | XComArg | None = None,
-        input_references: Sequence[Mapping[str, Any]] | XComArg | None = None,
-        previous_job_id: str | XComArg | None = None,
+        input_references: str | Sequence[str | Mapping[str, Any]] | XComArg | None = None,
+        previous_job_id: str | Mapping[str, Any] | XComArg | None = None,
         provider: Mapping[str, Any] | XComArg | None = None,
         resolution: str | XComArg | None = None,
         seed: int | str | XComArg | None = None,
@@ -168,6 +153,7 @@ class OrVideoSubmitOperator(BaseOperator):
         on_changed_request: OnChangedRequest = "submit",
         on_job_failure: OnJobFailure = "fail",
         on_clear: OnClear = "reuse",
+        fallback_on: FallbackOn = "capacity",
         preflight: bool = True,
         on_unsupported: OnUnsupported = "fail",
         max_cost_usd: float | str | XComArg | None = None,
@@ -208,6 +194,7 @@ class OrVideoSubmitOperator(BaseOperator):
         self.on_changed_request = on_changed_request
         self.on_job_failure = on_job_failure
         self.on_clear = on_clear
+        self.fallback_on = fallback_on
         self.preflight = preflight
         self.on_unsupported = on_unsupported
         self.max_cost_usd = max_cost_usd
@@ -220,6 +207,7 @@ class OrVideoSubmitOperator(BaseOperator):
             on_changed_request=on_changed_request,
             on_job_failure=on_job_failure,
             on_clear=on_clear,
+            fallback_on=fallback_on,
         )
         self._job_id: str | None = None
         self._store: Store | None = None
@@ -227,24 +215,25 @@ class OrVideoSubmitOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Order the video, or find the one that an earlier attempt ordered, and wait for it."""
+        return self._obtain(context)
+
+    def _obtain(self, context: Context) -> dict[str, Any]:
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
+        from airflow_provider_orvideo.inputs.resolve import resolve  # noqa: PLC0415
+        from airflow_provider_orvideo.inputs.settings import input_options  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.callbacks import Callbacks  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.purchase import Attempt, obtain  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
         from airflow_provider_orvideo.operators.conclusion import conclude, manifest_of  # noqa: PLC0415
         from airflow_provider_orvideo.operators.observing import ordering  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.orders import prepared, rules_of  # noqa: PLC0415
 
         with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
-            request = self._request()
+            models = self._models()
+            wanted = self._wanted(context)
             client = hook.get_conn()
-            self.log.info(
-                "One video is wanted: %s, a prompt of %d characters. Connection '%s', %s",
-                summary(request),
-                len(request.prompt or ""),
-                self.orvideo_conn_id,
-                client.config.base_url,
-            )
             attempt = Attempt(
                 conn_id=self.orvideo_conn_id,
                 policies=self._policies,
@@ -253,23 +242,33 @@ class OrVideoSubmitOperator(BaseOperator):
                 adopt=job_to_adopt(self.job_id),
                 timeout=self.timeout if self.wait_for_completion else None,
                 poll_interval=self.poll_interval,
+                models=models,
+                callbacks=Callbacks.configured(),
             )
             # A setting that cannot be read must show before anything is ordered.
             resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
             self._store = store_for(context)
             budget = self._budget(context, self._store)
-            watch = ordering(self.orvideo_conn_id, request.model, context.get("ti"))
+            watch = ordering(self.orvideo_conn_id, context.get("ti"))
             with budget.released_if_refused(), watch as order:
-                prepare = partial(_prepared, client, self._rules, budget, order)
-                record = obtain(client, request, self._store, attempt, prepare=prepare)
+                record = obtain(
+                    client,
+                    wanted,
+                    self._store,
+                    attempt,
+                    resolve=partial(resolve, options=input_options()),
+                    first=partial(self._before_first_order, context),
+                    prepare=partial(prepared, client, partial(rules_of, self), budget, order),
+                )
                 order.accepted(record)
             self._job_id = record.job_id
             if record.phase == Phase.TERMINAL:
                 budget.settle(record)
-                return self._with_request(conclude(record, self._store, self._policies), record)
+                manifest = conclude(record, self._store, self._policies)
+                return self._hand_over(context, self._with_request(context, manifest, record), record)
             if not self.wait_for_completion:
                 self.log.info("Job %s is under way; this task does not wait for it.", record.job_id)
-                return self._with_request(manifest_of(record), record)
+                return self._with_request(context, manifest_of(record), record).to_json()
             following = self._following(record)
             event = following.look(client)
             if event is None and self.deferrable:
@@ -283,6 +282,7 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
         from airflow_provider_orvideo.operators.conclusion import conclude, settle  # noqa: PLC0415
         from airflow_provider_orvideo.operators.observing import waited  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.orders import falls_back  # noqa: PLC0415
         from airflow_provider_orvideo.polling.event import WaitEvent  # noqa: PLC0415
 
         ended = WaitEvent.model_validate(event)
@@ -292,7 +292,10 @@ class OrVideoSubmitOperator(BaseOperator):
         with airflow_failures(self._policies):
             record = settle(ended, store, max_tries=of_attempt(context, "max_tries"))
             self._budget(context, store).settle(record)
-            return self._with_request(conclude(record, store, self._policies), record)
+            if falls_back(record, self._policies, self._models):
+                return self._obtain(context)
+            manifest = conclude(record, store, self._policies)
+            return self._hand_over(context, self._with_request(context, manifest, record), record)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:  # noqa: ANN401
         """Resume as Airflow does; where the trigger was lost, look at the job before failing."""
@@ -328,47 +331,50 @@ class OrVideoSubmitOperator(BaseOperator):
             return lineage(JobManifest(job_id=self._job_id, status="unknown", model=str(self.model)))
         return lineage(self._manifest)
 
-    def _with_request(self, manifest: JobManifest, record: Record) -> dict[str, Any]:
-        """Return the manifest with what was ordered, where it was this task that ordered it."""
+    # ── What a subclass does otherwise ───────────────────────────────────────────────────────────────────────────────
+
+    def _wanted(self, _context: Context) -> VideoRequest | Callable[[], VideoRequest]:
+        """Return what is to be ordered, or what tells it; the latter is asked at most once in an order's life."""
+        return self._request()
+
+    def _models(self) -> tuple[str, ...]:
+        """Return the models that may serve, in the order in which they are asked."""
+        from airflow_provider_orvideo.operators.orders import models_of  # noqa: PLC0415
+
+        return models_of(self.model, self.previous_job_id)
+
+    def _before_first_order(self, context: Context, order: str) -> None:
+        """Look around before money is spent; ``order`` is its fingerprint. What is raised here, the task ends with."""
+
+    def _hand_over(self, _context: Context, manifest: JobManifest, _record: Record) -> dict[str, Any]:
+        """Return the task's result once the job has its video."""
+        return manifest.to_json()
+
+    def _outline(self, _context: Context) -> dict[str, Any] | None:
+        """Return what was ordered, for the manifest; None where that cannot be told any more."""
         from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.fingerprint import outline  # noqa: PLC0415
 
-        # A record that was made from the event alone does not know who ordered the job.
-        adopted = record.adopted or (not record.fingerprint and job_to_adopt(self.job_id) is not None)
-        request = None
         # A template may find nothing any more when the task resumes; the video is paid for all the same.
         with suppress(RequestInvalidError):
-            request = None if adopted else outline(self._request()) | record.adjusted
+            return outline(self._request())
+        return None
+
+    # ── Helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _with_request(self, context: Context, manifest: JobManifest, record: Record) -> JobManifest:
+        """Return the manifest with what was ordered, where it was this task that ordered it."""
+        # A record that was made from the event alone does not know who ordered the job.
+        adopted = record.adopted or (not record.fingerprint and job_to_adopt(self.job_id) is not None)
+        written = None if adopted else self._outline(context)
+        request = None if written is None else written | {"model": record.model} | record.adjusted
         self._manifest = manifest.model_copy(update={"request": request})
-        return self._manifest.to_json()
+        return self._manifest
 
     def _request(self) -> VideoRequest:
-        from airflow_provider_orvideo.api.schema import VideoRequest  # noqa: PLC0415
-        from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
 
-        values = {name: getattr(self, name) for name in REQUEST_FIELDS}
-        # What a template leaves that finds nothing: a video of the word would be made, and billed.
-        empty = [name for name, value in values.items() if value == "None"]
-        if empty:
-            raise RequestInvalidError(
-                tuple(
-                    f"'{name}' is the word None: its template found nothing; mend it, or pass None." for name in empty
-                )
-            )
-        return VideoRequest.build(**values)
-
-    def _rules(self) -> Rules:
-        from airflow_provider_orvideo.preflight.inspection import Rules, dollars  # noqa: PLC0415
-
-        return Rules(
-            preflight=self.preflight,
-            on_unsupported=self.on_unsupported,
-            max_cost_usd=dollars("max_cost_usd", self.max_cost_usd),
-            on_unknown_cost=self.on_unknown_cost,
-            check_budget=self.check_budget,
-            cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
-            cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
-        )
+        return request_of({name: media_of(self, getattr(self, name)) for name in REQUEST_FIELDS})
 
     def _budget(self, context: Context, store: Store) -> Budgeting:
         from airflow_provider_orvideo.operators.budgeting import Budgeting  # noqa: PLC0415
@@ -381,17 +387,3 @@ class OrVideoSubmitOperator(BaseOperator):
         return Following(
             record=record, conn_id=self.orvideo_conn_id, timeout=self.timeout, poll_interval=self.poll_interval
         )
-
-
-def _prepared(
-    client: VideoClient, read_rules: Callable[[], Rules], budget: Budgeting, order: Ordering, request: VideoRequest
-) -> Prepared:
-    """Have the last look before the order leaves. A rule that cannot be read must not stop a paid job from landing."""
-    from airflow_provider_orvideo.ledger.purchase import Prepared  # noqa: PLC0415
-    from airflow_provider_orvideo.preflight.inspection import inspect  # noqa: PLC0415
-
-    rules = read_rules()
-    found = inspect(client, request, rules)
-    budget.reserve(found.estimate, rules)
-    cost = found.estimate.usd if found.estimate else None
-    return order.leaves(Prepared(found.request, None if cost is None else float(cost)))

@@ -74,7 +74,13 @@ def _external_views() -> list[dict[str, Any]]:
 
 
 #: Tasks that the video's page is about.
-_OPERATORS: Final = ["OrVideoSubmitOperator", "OrVideoDownloadOperator", "OrVideoJobSensor"]
+_OPERATORS: Final = [
+    "OrVideoSubmitOperator",
+    "OrVideoDownloadOperator",
+    "OrVideoGenerateOperator",
+    "OrVideoJobSensor",
+    "@task.orvideo",
+]
 
 
 def _has_applies_to() -> bool:

@@ -14,8 +14,9 @@ from airflow.serialization.serialized_objects import DagSerialization
 
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.exceptions import ConfigurationError, RequestInvalidError
+from airflow_provider_orvideo.operators.arguments import REQUEST_FIELDS
 from airflow_provider_orvideo.operators.download import OrVideoDownloadOperator
-from airflow_provider_orvideo.operators.submit import REQUEST_FIELDS, OrVideoSubmitOperator
+from airflow_provider_orvideo.operators.submit import OrVideoSubmitOperator
 
 if TYPE_CHECKING:
     from airflow_provider_orvideo.simulator import Simulator
@@ -214,7 +215,7 @@ def test_the_other_defaults_are_the_documented_ones() -> None:
     assert operator.orvideo_conn_id == "orvideo_default"
 
 
-POLICIES = ("on_ambiguous_submit", "on_changed_request", "on_job_failure", "on_clear")
+POLICIES = ("on_ambiguous_submit", "on_changed_request", "on_job_failure", "on_clear", "fallback_on")
 
 
 @pytest.mark.parametrize("value", ["Fail", "ignore", "", None, True], ids=repr)
@@ -226,11 +227,11 @@ def test_a_policy_that_is_misspelt_is_refused_at_parse_time(name: str, value: ob
 
 
 def test_the_policies_that_are_given_are_those_that_hold() -> None:
-    given: dict[str, Any] = dict(zip(POLICIES, ("resubmit", "fail", "resubmit", "submit"), strict=True))
+    given: dict[str, Any] = dict(zip(POLICIES, ("resubmit", "fail", "resubmit", "submit", "failure"), strict=True))
     operator = OrVideoSubmitOperator(task_id="submit", model="m", **given)
     assert vars(operator._policies) == given == {name: getattr(operator, name) for name in POLICIES}
     defaults = OrVideoSubmitOperator(task_id="submit", model="m")
-    assert list(vars(defaults._policies).values()) == ["fail", "submit", "fail", "reuse"]
+    assert list(vars(defaults._policies).values()) == ["fail", "submit", "fail", "reuse", "capacity"]
 
 
 def test_a_mapped_submit_takes_policies_and_jobs_to_adopt() -> None:

@@ -84,13 +84,16 @@ def test_tasks_of_others_have_no_tab(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_operators_with_a_tab_are_those_of_the_provider() -> None:
+    from airflow_provider_orvideo.decorators.orvideo import OrVideoDecoratedOperator  # noqa: PLC0415
     from airflow_provider_orvideo.operators.download import OrVideoDownloadOperator  # noqa: PLC0415
+    from airflow_provider_orvideo.operators.generate import OrVideoGenerateOperator  # noqa: PLC0415
     from airflow_provider_orvideo.operators.submit import OrVideoSubmitOperator  # noqa: PLC0415
     from airflow_provider_orvideo.plugins.orvideo import _OPERATORS  # noqa: PLC0415
     from airflow_provider_orvideo.sensors.job import OrVideoJobSensor  # noqa: PLC0415
 
-    operators = (OrVideoSubmitOperator, OrVideoDownloadOperator, OrVideoJobSensor)
-    assert {operator.__name__ for operator in operators} == set(_OPERATORS)
+    operators = (OrVideoSubmitOperator, OrVideoDownloadOperator, OrVideoGenerateOperator, OrVideoJobSensor)
+    names = {operator.__name__ for operator in operators} | {OrVideoDecoratedOperator.custom_operator_name}
+    assert names == set(_OPERATORS)
 
 
 # ── Its options ──────────────────────────────────────────────────────────────────────────────────────────────────────

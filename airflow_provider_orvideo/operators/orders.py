@@ -1,0 +1,124 @@
+"""What the operators that order share: the request and the rules from their arguments, and the last look before."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.providers.common.compat.sdk import conf
+
+from airflow_provider_orvideo.api.schema import JobStatus, VideoRequest
+from airflow_provider_orvideo.exceptions import RequestInvalidError
+from airflow_provider_orvideo.inputs.written import written
+from airflow_provider_orvideo.jobs import job_manifest, literal
+from airflow_provider_orvideo.ledger.decision import Submit, decide
+from airflow_provider_orvideo.ledger.purchase import Prepared
+from airflow_provider_orvideo.operators.arguments import summary
+from airflow_provider_orvideo.preflight.inspection import Rules, dollars, inspect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from airflow_provider_orvideo.api.client import VideoClient
+    from airflow_provider_orvideo.ledger.policies import Policies
+    from airflow_provider_orvideo.ledger.record import Record
+    from airflow_provider_orvideo.operators.budgeting import Budgeting
+    from airflow_provider_orvideo.operators.observing import Ordering
+
+log = logging.getLogger(__name__)
+
+#: Arguments of the operators that are rules of the preflight, by the same names.
+_PLAIN_RULES: Final = ("preflight", "on_unsupported", "on_unknown_cost", "check_budget")
+
+
+def models_of(model: object, previous: object = None) -> tuple[str, ...]:
+    """Read the ``model`` argument: one model id, or several of which the first that has room serves.
+
+    Args:
+        model: what was given.
+        previous: the ``previous_job_id`` argument; if it is the manifest of a job, only the model that made it can
+            continue it (the API's own rule).
+
+    Raises:
+        RequestInvalidError: it names none, or one of them twice, or not the one that can continue.
+    """
+    value = literal(model) if isinstance(model, str) and model.lstrip().startswith("[") else model
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list | tuple) or not names or not all(isinstance(name, str) and name for name in names):
+        problem = f"'model' is {model!r}; it must be a model id, for example 'google/veo-3.1', or a list of such."
+        raise RequestInvalidError((problem,))
+    if len({*names}) < len(names):
+        raise RequestInvalidError((f"'model' is {names!r}, which names a model twice; each can serve once.",))
+    made_by = None if previous is None or previous == "" else job_manifest(previous, "previous_job_id").model
+    if made_by is None:
+        return tuple(names)
+    if made_by not in names:
+        raise RequestInvalidError(
+            (f"'model' is {model!r}, but the job to continue was made by {made_by}, and only that model can do it.",)
+        )
+    return (made_by,)
+
+
+def request_of(values: Mapping[str, Any]) -> VideoRequest:
+    """Build the request from rendered arguments; of several models, for the first.
+
+    Raises:
+        RequestInvalidError: the message names each wrong field.
+    """
+    # What a template leaves that finds nothing: a video of the word would be made, and billed.
+    empty = [name for name, value in values.items() if value == "None"]
+    if empty:
+        raise RequestInvalidError(
+            tuple(f"'{name}' is the word None: its template found nothing; mend it, or pass None." for name in empty)
+        )
+    previous = values["previous_job_id"]
+    given = {**written(values), "model": models_of(values["model"], previous)[0]}
+    if previous is not None and previous != "":
+        given["previous_job_id"] = job_manifest(previous, "previous_job_id").job_id
+    return VideoRequest.build(**given)
+
+
+def rules_of(operator: Any) -> Rules:  # noqa: ANN401 - whoever has the arguments
+    """Read the preflight's rules from an operator's arguments and Airflow's configuration.
+
+    Raises:
+        ConfigurationError: an argument cannot work.
+    """
+    return Rules(
+        **{name: getattr(operator, name) for name in _PLAIN_RULES},
+        max_cost_usd=dollars("max_cost_usd", operator.max_cost_usd),
+        cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
+        cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
+    )
+
+
+def prepared(
+    client: VideoClient, read_rules: Callable[[], Rules], budget: Budgeting, order: Ordering, request: VideoRequest
+) -> Prepared:
+    """Have the last look before the order leaves. A rule that cannot be read must not stop a paid job from landing."""
+    log.info("Ordering one video: %s, a prompt of %d characters", summary(request), len(request.prompt or ""))
+    rules = read_rules()
+    found = inspect(client, request, rules)
+    budget.reserve(found.estimate, rules)
+    cost = found.estimate.usd if found.estimate else None
+    return order.leaves(Prepared(found.request, None if cost is None else float(cost)))
+
+
+def falls_back(record: Record, policies: Policies, read_models: Callable[[], tuple[str, ...]]) -> bool:
+    """Whether the job that just ended has another model ordered by its own attempt.
+
+    Args:
+        record: of the job, terminal.
+        policies: what the author wants.
+        read_models: tells which models may serve.
+    """
+    if record.status == JobStatus.COMPLETED or record.adopted:
+        return False
+    try:
+        models = read_models()
+    except RequestInvalidError:  # a template may find nothing any more when the task resumes
+        return False
+    # By the rules of a next attempt, but for what the author leaves to Airflow's retries.
+    policies = replace(policies, on_job_failure="fail")
+    return isinstance(decide(record, order=record.fingerprint, policies=policies, models=models), Submit)
