@@ -48,13 +48,14 @@ The phase answers the question that matters for a paid API: *may money have been
     ├── WebhookError                    a call to our webhook is not to be believed; nothing changed
     │   ├── WebhookSignatureError
     │   └── WebhookInvalidError
-    └── LandingError                    the video is paid for; bringing it home failed
-        ├── OutputUnavailableError
-        ├── DownloadIncompleteError
-        ├── MediaInvalidError
-        ├── MediaUnexpectedError
-        └── DestinationError
-            └── DestinationExistsError
+    ├── LandingError                    the video is paid for; bringing it home failed
+    │   ├── OutputUnavailableError
+    │   ├── DownloadIncompleteError
+    │   ├── MediaInvalidError
+    │   ├── MediaUnexpectedError
+    │   └── DestinationError
+    │       └── DestinationExistsError
+    └── BatchIncompleteError            some items of a batch have no landed video; its manifest says why
 
 Each docstring says whether a retry helps. Texts never hold an API key, a signed URL or media bytes.
 The statuses are those that the API's specification and its SDK 1.3.84 declare for the video operations, and 408, which
@@ -410,3 +411,10 @@ class DestinationError(LandingError):
 
 class DestinationExistsError(DestinationError):
     """Another video lies at the destination and must stay. A retry does not help; another destination does."""
+
+
+# ── The batch ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+class BatchIncompleteError(OrVideoError):
+    """Some items of a batch have no landed video. A retry orders, follows or lands those, and pays for none twice."""

@@ -31,11 +31,11 @@ def get_provider_info() -> dict[str, Any]:
                 "tags": ["service", "ai", "video"],
             }
         ],
-        "operators": _modules("operators.submit", "operators.download", "operators.generate"),
+        "operators": _modules("operators.submit", "operators.download", "operators.generate", "operators.batch"),
         "task-decorators": [{"class-name": "airflow_provider_orvideo.decorators.orvideo_task", "name": "orvideo"}],
         "sensors": _modules("sensors.job"),
         "hooks": _modules("hooks.orvideo"),
-        "triggers": _modules("triggers.job"),
+        "triggers": _modules("triggers.job", "triggers.batch"),
         "extra-links": [
             "airflow_provider_orvideo.links.OpenRouterLink",
             "airflow_provider_orvideo.links.VideoLink",

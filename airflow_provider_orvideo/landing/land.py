@@ -99,6 +99,7 @@ def land(
     where: Destination,
     options: LandingOptions | None = None,
     *,
+    publisher: Publisher | None = None,
     on_landed: Callable[[LandedFile, float], None] = _unwatched,
 ) -> LandedManifest:
     """Land every output of a completed job; what already lies there from the same job is not downloaded again.
@@ -108,6 +109,8 @@ def land(
         job: the job; with no more than an id, the rest is read from the API.
         where: addresses of the outputs.
         options: how to land.
+        publisher: brings files into the destination's store, and says that it is usable; default one of its own. Given
+            where several jobs land at the same time: Airflow's connections are read in the task's own thread only.
         on_landed: is told each file that was downloaded and stored now, and the seconds that this took; by several
             threads where there are several outputs. Must not raise.
 
@@ -118,7 +121,9 @@ def land(
     try:
         # Before anything is downloaded, and in this thread: Airflow reads the storage's connection here.
         first = where.uri(0, media.MP4.extension, outputs=1)
-        require_usable(first)
+        if publisher is None:
+            require_usable(first)
+            publisher = Publisher(first)
         lying = {index: there(job, index, where, options) for index in range(job.outputs)}
         if not lying or None in lying.values():
             job = _refreshed(client, job)
@@ -126,7 +131,7 @@ def land(
                 job = _with_cost(client, job)
             for index in range(len(lying), job.outputs):
                 lying[index] = there(job, index, where, options)
-        files = _Landing(client, job, where, options, Publisher(first), on_landed).complete(lying)
+        files = _Landing(client, job, where, options, publisher, on_landed).complete(lying)
     except LandingError:
         raise
     except OrVideoError as error:

@@ -71,7 +71,7 @@ class Destination:
         """
         values = {**self.values, "index": str(index), "ext": extension}
         parts = [(text, name) for text, name, _, _ in Formatter().parse(self.pattern)]
-        uri = "".join(text + (_safe(values[name]) if name is not None else "") for text, name in parts)
+        uri = "".join(text + (safe(values[name]) if name is not None else "") for text, name in parts)
         if index == 0 or outputs == 1 or "index" in {name for _, name in parts}:
             return uri
         folder, slash, name = uri.rpartition("/")
@@ -85,7 +85,7 @@ def destination(text: str, values: Mapping[str, str]) -> Destination:
     Args:
         text: object storage URL (``s3://conn_id@bucket/folder/``), ``file://`` URL or absolute local path. One that
             ends in ``/`` is a directory and gets ``{job_id}-{index}.{ext}``; any other is the name of the file.
-        values: what the placeholders stand for.
+        values: what the placeholders stand for; a name that is not among the known ones adds a placeholder.
 
     Raises:
         DestinationError: not absolute, or an unknown placeholder; the message lists the known ones.
@@ -101,20 +101,19 @@ def destination(text: str, values: Mapping[str, str]) -> Destination:
         parts = list(Formatter().parse(pattern))
     except ValueError as error:
         raise DestinationError(f"'destination' is {text!r}: {error}. Write placeholders as {{job_id}}.") from None
+    known = tuple(dict.fromkeys((*PLACEHOLDERS, *values)))
     odd = [
-        name
-        for _, name, spec, conversion in parts
-        if name is not None and (name not in PLACEHOLDERS or spec or conversion)
+        name for _, name, spec, conversion in parts if name is not None and (name not in known or spec or conversion)
     ]
     if odd:
         raise DestinationError(
             f"'destination' is {text!r} with the placeholder {{{odd[0]}}}; known are "
-            f"{', '.join('{' + name + '}' for name in PLACEHOLDERS)}."
+            f"{', '.join('{' + name + '}' for name in known)}."
         )
     return Destination(pattern, values)
 
 
-def _safe(value: str) -> str:
+def safe(value: str) -> str:
     """Make a value fit for one path segment: it cannot leave the folder that the author wrote."""
     text = _UNSAFE.sub("_", value)
     return text if text.strip(".") else "_" * max(len(text), 1)

@@ -139,7 +139,9 @@ def obtain(
         NotSentError, ClientStatusError, RedirectError: nothing was accepted; the next attempt may submit.
         OutcomeUnknownError: a job may exist; the record says so, and the next attempt will not submit.
     """
-    before = _called_in(client, store, attempt)
+    before = store.load()
+    if before is not None:
+        before = called_in(client, before, store, attempt)
     wanted = Wanted(request, resolve, client, attempt)
     decision = decide(
         before,
@@ -188,13 +190,22 @@ def _intent(wanted: Wanted, attempt: Attempt, clock: Callable[[], float]) -> Rec
     )
 
 
-def _called_in(client: VideoClient, store: Store, attempt: Attempt) -> Record | None:
-    """Return what is on record; an order with an unknown outcome whose job called in is one with a known outcome.
+def called_in(client: VideoClient, record: Record, store: Store, attempt: Attempt) -> Record:
+    """Return the record of an order with an unknown outcome, with its job if that called in meanwhile.
 
     The callback only says where to look: the job counts once the API knows it.
+
+    Args:
+        client: of the connection that pays.
+        record: what is on record; any other than an intent with a nonce is returned as it is.
+        store: keeps the record.
+        attempt: who asks.
+
+    Raises:
+        LedgerUnavailableError: what was called in cannot be read, or the record not be written.
+        OrVideoError: the job cannot be read.
     """
-    record = store.load()
-    if record is None or record.phase != Phase.INTENT or record.nonce is None or attempt.callbacks is None:
+    if record.phase != Phase.INTENT or record.nonce is None or attempt.callbacks is None:
         return record
     reported = attempt.callbacks.reported(record.nonce)
     if reported is None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_orvideo.landing.naming import Destination
-    from airflow_provider_orvideo.manifests import JobManifest
+    from airflow_provider_orvideo.manifests import JobManifest, LandedFile
 
 log = logging.getLogger(__name__)
 
@@ -42,14 +42,30 @@ def announce(
         context: the task's.
         hook: by which the files came.
     """
-    extra = manifest.to_json()
+    tell_outlets(manifest.to_json(), where.folder, outlets, context)
+    tell_collector(manifest.files, hook)
+
+
+def tell_outlets(extra: dict[str, Any], folder: str, outlets: Iterable[object], context: Context) -> None:
+    """Give each outlet's event its ``extra``.
+
+    Args:
+        extra: JSON.
+        folder: what an `AssetAlias` gets as its asset.
+        outlets: the operator's.
+        context: the task's.
+    """
     for outlet in outlets:
         if isinstance(outlet, AssetAlias):
-            context["outlet_events"][outlet].add(Asset(without_connection(where.folder)), extra=extra)
+            context["outlet_events"][outlet].add(Asset(without_connection(folder)), extra=extra)
         elif isinstance(outlet, Asset | AssetRef):
             context["outlet_events"][outlet].extra.update(extra)
+
+
+def tell_collector(files: Iterable[LandedFile], hook: BaseHook) -> None:
+    """Report each file to hook lineage as what the hook made."""
     collector = get_hook_lineage_collector()
-    for file in manifest.files:
+    for file in files:
         try:
             collector.add_output_asset(context=hook, uri=without_connection(file.uri))
         except ValueError as error:  # no name for an asset, such as a very long one: the video has landed all the same

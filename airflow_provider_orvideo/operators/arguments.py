@@ -67,3 +67,14 @@ def seconds(name: str, value: object) -> float:
             f"'{name}' is {value!r}; it must be a number of seconds above 0 and of at most a year, or a timedelta."
         )
     return float(span)
+
+
+def at_least_one(name: str, value: object) -> int:
+    """Read how many of something there may be.
+
+    Raises:
+        ValueError: it is no whole number from 1.
+    """
+    if type(value) is not int or value < 1:
+        raise ValueError(f"'{name}' is {value!r}; it must be a whole number from 1.")
+    return value

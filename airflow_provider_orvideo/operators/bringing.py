@@ -47,18 +47,20 @@ def where_to(text: object, job: JobManifest, context: Context) -> Destination:
     Raises:
         DestinationError: it is none.
     """
+    return destination(str(text), {"job_id": job.job_id, "model": job.model or "unknown", **placeholders(context)})
+
+
+def placeholders(context: Context) -> dict[str, str]:
+    """Return what those of the destination's placeholders stand for that are about the task and not the job."""
     task_instance = context["ti"]
     logical_date = context.get("logical_date")
-    values = {
-        "job_id": job.job_id,
-        "model": job.model or "unknown",
+    return {
         "dag_id": str(task_instance.dag_id),
         "run_id": str(task_instance.run_id),
         "task_id": str(task_instance.task_id),
         "map_index": str(task_instance.map_index),
         "logical_date": logical_date.strftime("%Y-%m-%dT%H%M%SZ") if logical_date else "none",
     }
-    return destination(str(text), values)
 
 
 def require_place(text: object, context: Context) -> None:

@@ -47,22 +47,31 @@ def airflow_failures(policies: Policies | None = None) -> Iterator[None]:
     Args:
         policies: where the DAG's author wants retries to order again, the errors in question are let through too.
     """
+    try:
+        yield
+    except FINAL as error:
+        if not is_final(error, policies):
+            raise
+        raise AirflowFailException(str(error)) from error
+
+
+def is_final(error: Exception, policies: Policies | None = None) -> bool:
+    """Whether the same task would run into an error again, or must not answer it by paying again.
+
+    Args:
+        error: what went wrong.
+        policies: where the DAG's author wants retries to order again, the errors in question are not final.
+    """
     again: tuple[type[exc.OrVideoError], ...] = ()
     if policies and policies.on_ambiguous_submit == "resubmit":
         again += (exc.OutcomeUnknownError,)
     if policies and policies.on_job_failure == "resubmit":
         again += (exc.JobFailedError, exc.JobCancelledError, exc.JobExpiredError)
-    let_through = PASSING + again
-    try:
-        yield
-    except exc.JobRefusedError as error:
-        raise AirflowFailException(str(error)) from error
-    except let_through:
-        raise
-    except FINAL as error:
-        if getattr(error, "calls_in", False):
-            raise  # a retry orders nothing, and finds the job once it called
-        raise AirflowFailException(str(error)) from error
+    if isinstance(error, exc.JobRefusedError):
+        return True
+    if getattr(error, "calls_in", False):
+        return False  # a retry orders nothing, and finds the job once it called
+    return isinstance(error, FINAL) and not isinstance(error, PASSING + again)
 
 
 def lost_trigger_errors() -> tuple[type[Exception], ...]:

@@ -62,6 +62,32 @@ class WaitEvent(BaseModel):
         return self.model_dump(mode="json")
 
 
+class BatchEvent(BaseModel):
+    """Why a task with many jobs wakes up: counts only, since it reads the jobs themselves.
+
+    Attributes:
+        schema_version: version of this schema.
+        jobs: how many were waited for.
+        ended: waits that are over, whichever way.
+        timed_out: of these, the ones whose deadline passed.
+        gave_up: of these, the ones whose job cannot be read.
+        error: why the first of those cannot be read.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: int = SCHEMA_VERSION
+    jobs: int
+    ended: int
+    timed_out: int = 0
+    gave_up: int = 0
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the payload of the trigger's event."""
+        return self.model_dump(mode="json")
+
+
 def event_of(end: Ended | TimedOut | GaveUp, wait: Wait, *, conn_id: str, model: str | None, now: float) -> WaitEvent:
     """Describe the end of a wait."""
     details: dict[str, Any]

@@ -6,9 +6,12 @@ import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_orvideo.triggers.batch import OrVideoBatchTrigger
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from airflow_provider_orvideo.polling.decision import Wait
 
 #: What Airflow's own trigger timeout gets on top of the deadline, in seconds: it only catches a trigger that is lost.
@@ -35,3 +38,32 @@ def deferral(wait: Wait, *, conn_id: str, model: str | None, resume_grace: float
         not_before=now + resume_grace,
     )
     return {"trigger": trigger, "timeout": timedelta(seconds=max(0.0, wait.deadline - now) + _SAFETY_NET)}
+
+
+def batch_deferral(
+    waits: Sequence[tuple[Wait, str | None]],
+    *,
+    conn_id: str,
+    poll_interval: float,
+    wake_after: int,
+    resume_grace: float,
+) -> dict[str, Any]:
+    """Return the arguments of ``defer`` for many jobs.
+
+    Args:
+        waits: each job, how long to wait for it, and the model id that was ordered; at least one.
+        conn_id: Airflow connection that the jobs belong to.
+        poll_interval: seconds between two looks at a job.
+        wake_after: jobs whose wait must have ended before the task resumes.
+        resume_grace: as `deferral` takes it.
+    """
+    now = time.time()
+    trigger = OrVideoBatchTrigger(
+        conn_id=conn_id,
+        jobs=[(wait.job_id, wait.submitted_at, wait.deadline, model) for wait, model in waits],
+        poll_interval=poll_interval,
+        wake_after=wake_after,
+        not_before=now + resume_grace,
+    )
+    last = max(wait.deadline for wait, _ in waits)
+    return {"trigger": trigger, "timeout": timedelta(seconds=max(0.0, last - now) + _SAFETY_NET)}

@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
-from tenacity import AsyncRetrying, retry_if_not_exception_type, stop_after_attempt, wait_exponential
 
-from airflow_provider_orvideo.api.redaction import redact
-from airflow_provider_orvideo.exceptions import BeforeSendError, ConfigurationError
-from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
-from airflow_provider_orvideo.polling.decision import GaveUp, Wait
+from airflow_provider_orvideo.polling.decision import Wait
 from airflow_provider_orvideo.polling.event import event_of
-from airflow_provider_orvideo.polling.hub import hub_for
-from airflow_provider_orvideo.triggers.metrics import send
+from airflow_provider_orvideo.triggers.in_hub import wait_in_hub
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-
-    from airflow_provider_orvideo.api.config import ClientConfig
-    from airflow_provider_orvideo.polling.decision import Ended, TimedOut
-
-#: How often the connection is looked up before the wait is given up; over a minute in all.
-_LOOKUPS: Final = 7
 
 
 class OrVideoJobTrigger(BaseTrigger):
@@ -88,7 +76,7 @@ class OrVideoJobTrigger(BaseTrigger):
             poll_interval=self.poll_interval,
             not_before=self.not_before,
         )
-        end = await self._wait(wait)
+        end = await wait_in_hub(self.conn_id, wait, model=self.model)
         self._fired = True
         event = event_of(end, wait, conn_id=self.conn_id, model=self.model, now=time.time())
         yield TriggerEvent(event.to_json())
@@ -104,25 +92,3 @@ class OrVideoJobTrigger(BaseTrigger):
                 "re-attaches to it.",
                 self.job_id,
             )
-
-    async def _wait(self, wait: Wait) -> Ended | TimedOut | GaveUp:
-        try:
-            return await hub_for(self.conn_id, send).wait(wait, model=self.model, lookup=self._lookup)
-        except BeforeSendError as error:
-            return GaveUp(error)
-        except Exception as error:  # noqa: BLE001 - Airflow's own errors differ by version; the worker must hear of it
-            # Airflow's words may quote the connection, and the event goes into the database and a log.
-            reason = redact(f"{type(error).__name__} {error}")
-            return GaveUp(
-                ConfigurationError(f"The connection '{self.conn_id}' cannot be read in the triggerer: {reason}")
-            )
-
-    async def _lookup(self) -> ClientConfig:
-        """Look the connection up; a secrets backend that is away for a moment must not end a healthy wait."""
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(_LOOKUPS),
-            wait=wait_exponential(multiplier=0.5, max=30),
-            retry=retry_if_not_exception_type((BeforeSendError, AirflowNotFoundException, ValueError, TypeError)),
-            reraise=True,
-        )
-        return await retrying(OrVideoHook(self.conn_id).aget_config)

@@ -11,8 +11,10 @@ import pytest
 from airflow.sdk import DAG, BaseHook, Variable
 
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
+from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
 from airflow_provider_orvideo.operators.download import OrVideoDownloadOperator
 from airflow_provider_orvideo.operators.submit import OrVideoSubmitOperator
+from airflow_provider_orvideo.triggers.batch import OrVideoBatchTrigger
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
 
 if TYPE_CHECKING:
@@ -79,6 +81,10 @@ CONSTRUCTORS: dict[str, Callable[[], Any]] = {
     "hook": lambda: OrVideoHook("nowhere"),
     "trigger": lambda: OrVideoJobTrigger(conn_id="nowhere", job_id="j", submitted_at=0, deadline=1).serialize(),
     "submit": lambda: OrVideoSubmitOperator(task_id="s", model="m", orvideo_conn_id="nowhere"),
+    "batch": lambda: OrVideoBatchOperator(
+        task_id="b", requests="s3://nowhere@bucket/shots.csv", destination="s3://nowhere@bucket/", model="m"
+    ),
+    "batch trigger": lambda: OrVideoBatchTrigger(conn_id="nowhere", jobs=[("j", 0, 1, "m")]).serialize(),
     "download": lambda: OrVideoDownloadOperator(
         task_id="d", job="j", destination="s3://nowhere@bucket/videos/", orvideo_conn_id="nowhere"
     ),

@@ -65,6 +65,7 @@ def test_phases_do_not_mix() -> None:
         exceptions.BeforeSendError, exceptions.NotSentError, exceptions.OutcomeUnknownError,
         exceptions.ReadInterruptedError, exceptions.ResponseInvalidError, exceptions.StatusError,
         exceptions.JobError, exceptions.LedgerError, exceptions.WebhookError, exceptions.LandingError,
+        exceptions.BatchIncompleteError,
     ]  # fmt: skip
     for name, kind in CLASSES.items():
         if name != "OrVideoError":

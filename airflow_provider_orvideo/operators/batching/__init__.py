@@ -1,0 +1,1 @@
+"""What `OrVideoBatchOperator` is made of: many orders in one task, each with a record and a line in a manifest."""

@@ -1,0 +1,102 @@
+"""A batch run by Airflow itself, ``dag.test()``: a table and an XCom in, videos and manifest in S3 and on disk out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.dag_processing.dagbag import DagBag
+from airflow.models.asset import AssetEvent, AssetModel
+from airflow.models.task_state_store import TaskStateStoreModel
+from airflow.sdk import ObjectStoragePath
+from airflow.utils.session import create_session
+from sqlalchemy import select
+
+if TYPE_CHECKING:
+    from airflow_provider_orvideo.simulator import Simulator
+
+DAG = """
+from airflow.sdk import DAG, Asset, task
+from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
+
+COMMON = dict(
+    model="x-ai/grok-imagine-video", defaults={{"duration": 1, "resolution": "480p"}}, deferrable=True,
+    poll_interval=0.02,
+)
+
+with DAG("batches", schedule=None):
+
+    @task
+    def shots():
+        return [{{"id": "one", "prompt": "a boat"}}, "a bridge"]
+
+    OrVideoBatchOperator(
+        task_id="table", requests="{bucket}/lists/shots.csv", destination="{bucket}/films/{{item}}.{{ext}}",
+        max_in_flight=2, outlets=[Asset("films")], **COMMON
+    )
+    OrVideoBatchOperator(task_id="listed", requests=shots(), destination="{folder}/films/", **COMMON)
+"""
+
+
+@pytest.fixture
+def _database() -> None:
+    """Make the database of this session's Airflow home, where no other test did."""
+    airflow = Path(sys.executable).parent / "airflow"
+    done = subprocess.run(  # noqa: S603 - our own program
+        [airflow, "db", "migrate"], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# Airflow's in-process API server drags in Starlette's test client, which would rather have another httpx.
+@pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
+@pytest.mark.usefixtures("_database")
+def test_a_table_and_an_xcom_become_videos_and_manifests(
+    sim: Simulator, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"shot-{number},take {number}\n" for number in range(5))
+    ObjectStoragePath(f"{bucket}/lists/shots.csv").write_text(f"id,prompt\n{rows}")
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    (dags / "batches.py").write_text(DAG.format(bucket=bucket, folder=tmp_path))
+    bundle = {"name": "films", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
+    bundles = json.dumps([bundle | {"kwargs": {"path": str(dags)}}])
+    monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
+    bag = DagBag(dags, bundle_name="films")
+    assert bag.import_errors == {}
+    run = bag.dags["batches"].test()
+    assert run.state == "success"
+    assert sim.posts == len(sim.jobs()) == 7
+    returned: dict[str, Any] = {
+        instance.task_id: instance.xcom_pull(task_ids=instance.task_id) for instance in run.get_task_instances()
+    }
+    assert (returned["table"]["landed"], returned["listed"]["landed"]) == (5, 2)
+    for task_id in ("table", "listed"):
+        manifest = ObjectStoragePath(returned[task_id]["manifest"])
+        for line in map(json.loads, manifest.read_text().splitlines()):
+            (file,) = line["files"]
+            data = ObjectStoragePath(file["uri"]).read_bytes()
+            assert (len(data), hashlib.sha256(data).hexdigest()) == (file["bytes"], file["sha256"])
+            assert (line["status"], line["dag_id"], line["task_id"]) == ("landed", "batches", task_id)
+    names = sorted(path.name for path in ObjectStoragePath(f"{bucket}/films").iterdir() if path.name.endswith(".mp4"))
+    assert names == [f"shot-{number}.mp4" for number in range(5)]
+    with create_session() as session:
+        found = list(session.scalars(select(TaskStateStoreModel).where(TaskStateStoreModel.run_id == run.run_id)))
+        kept = {(row.task_id, row.key): json.loads(row.value)["phase"] for row in found}
+        assert {row.expires_at for row in found} == {None}
+        (extra,) = session.scalars(
+            select(AssetEvent.extra)
+            .join(AssetModel, AssetEvent.asset_id == AssetModel.id)
+            .where(AssetModel.name == "films", AssetEvent.source_run_id == run.run_id)
+        )
+    assert len(kept) == 7
+    assert set(kept.values()) == {"terminal"}
+    assert {("table", f"orvideo_job.shot-{number}") for number in range(5)} | {("listed", "orvideo_job.one")} <= set(
+        kept
+    )
+    assert extra["manifest"] == returned["table"]["manifest"]
