@@ -95,6 +95,10 @@ docs: setup  ## Build the documentation into docs/_build/html; warnings are erro
 chaos: setup  ## Break a real deployment in every way of the runbook's table, and print what was paid.
 	ORVIDEO_CHAOS=full $(BIN)/python -m pytest -q -s tests/chaos
 
+.PHONY: mapped
+mapped: setup  ## 200 mapped videos on a real deployment: a pool, a budget, and what was paid.
+	ORVIDEO_MAPPED=200 $(BIN)/python -m pytest -q -s tests/e2e/test_mapped.py
+
 # Google's provider alone weighs more than a gigabyte, so what needs it has an environment of its own.
 EXTRAS_STAMP := .venv-extras/.installed
 $(EXTRAS_STAMP): $(UV) constraints/extras.txt pyproject.toml

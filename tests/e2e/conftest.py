@@ -110,10 +110,16 @@ class Deployment:
 
 
 @pytest.fixture(scope="module")
-def deployment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a module's deployment; a failure shows the logs of its components."""
+    folder = tmp_path_factory.mktemp("e2e")
+    request.config.stash[_HOME] = folder
+    return folder
+
+
+@pytest.fixture(scope="module")
+def deployment(home: Path) -> Iterator[Deployment]:
     """Start everything, with the example DAGs and `DAGS` in a folder of their own."""
-    home = tmp_path_factory.mktemp("e2e")
-    request.config.stash[_HOME] = home
     dags = home / "dags"
     shutil.copytree(REPOSITORY / "example_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
     (dags / "films.py").write_text(DAGS)
