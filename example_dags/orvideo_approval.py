@@ -12,6 +12,7 @@ from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import DAG, Param, task
 
 from airflow_provider_orvideo.operators.generate import OrVideoGenerateOperator
+from airflow_provider_orvideo.prices import estimate
 
 FOLDER = "{{ var.value.get('orvideo_destination', 'file:///tmp/orvideo/') }}"
 
@@ -38,13 +39,8 @@ with DAG(
     @task(retries=2)
     def price(request: dict[str, Any]) -> float | None:
         """Estimate what the video will cost, in US dollars; None where nobody can tell. Orders nothing."""
-        from airflow_provider_orvideo.api.schema import VideoRequest
-        from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
-        from airflow_provider_orvideo.preflight.inspection import Rules, inspect
-
-        with OrVideoHook() as hook:
-            estimate = inspect(hook.get_conn(), VideoRequest.build(**request), Rules()).estimate
-        return None if estimate is None or estimate.usd is None else float(estimate.usd)
+        usd = estimate(**request).usd
+        return None if usd is None else float(usd)
 
     @task.branch
     def is_cheap(usd: float | None, params: dict[str, Any]) -> str:

@@ -42,11 +42,13 @@ class Prepared:
 
     Attributes:
         request: what is sent.
-        estimated_cost_usd: US dollars that it is expected to cost, None for unknown.
+        estimated_cost_usd: US dollars that it is expected to cost at most, None for unknown.
+        estimated_low_usd: US dollars that it is expected to cost at least, None for unknown.
     """
 
     request: VideoRequest
     estimated_cost_usd: float | None = None
+    estimated_low_usd: float | None = None
 
 
 class Reported(Protocol):

@@ -63,6 +63,7 @@ class Record(BaseModel):
         generation_id: id of the accounting record.
         cost_usd: US dollars reported at the end.
         estimated_cost_usd: US dollars estimated before the POST, the high end; None for unknown.
+        estimated_low_usd: the low end, where that is another.
         deadline: epoch seconds until which the attempt that ordered waits; for those who watch.
         poll_interval: seconds between two looks of that attempt, at most; for those who watch.
         adjusted: fields of the request that were sent otherwise than the author wrote them, media excepted.
@@ -94,6 +95,7 @@ class Record(BaseModel):
     generation_id: str | None = None
     cost_usd: float | None = None
     estimated_cost_usd: float | None = None
+    estimated_low_usd: float | None = None
     deadline: float | None = None
     poll_interval: float | None = None
     adjusted: dict[str, Any] = {}

@@ -101,6 +101,7 @@ class Order:
         sent = prepared.request
         changed: dict[str, Any] = {
             "estimated_cost_usd": prepared.estimated_cost_usd,
+            "estimated_low_usd": prepared.estimated_low_usd,
             "adjusted": differences(request, sent),
         }
         callbacks = self.attempt.callbacks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
     from airflow_provider_orvideo.manifests import LandedManifest
+
+log = logging.getLogger(__name__)
 
 
 def options_of(operator: Any) -> LandingOptions:  # noqa: ANN401 - whoever has the arguments
@@ -53,13 +56,14 @@ def where_to(text: object, job: JobManifest, context: Context) -> Destination:
 def placeholders(context: Context) -> dict[str, str]:
     """Return what those of the destination's placeholders stand for that are about the task and not the job."""
     task_instance = context["ti"]
-    logical_date = context.get("logical_date")
+    # A run that a person or another DAG's asset started may have none; then, the time from which it may run.
+    date = context.get("logical_date") or getattr(context.get("dag_run"), "run_after", None)
     return {
         "dag_id": str(task_instance.dag_id),
         "run_id": str(task_instance.run_id),
         "task_id": str(task_instance.task_id),
         "map_index": str(task_instance.map_index),
-        "logical_date": logical_date.strftime("%Y-%m-%dT%H%M%SZ") if logical_date else "none",
+        "logical_date": date.strftime("%Y-%m-%dT%H%M%SZ") if date else "none",
     }
 
 
@@ -94,6 +98,7 @@ def bring_home(
     Raises:
         LandingError: the destination is untouched, or holds whole files only.
     """
+    log.info("Landing job %s at %s", job.job_id, where.uri(0, "…", outputs=1))
     with landing(hook.orvideo_conn_id, job, context.get("ti")) as watch:
         manifest = land(hook.get_conn(), job, where, options, on_landed=watch.landed)
         watch.done(manifest)

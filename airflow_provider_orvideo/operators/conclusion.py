@@ -71,10 +71,13 @@ def _compare(record: Record) -> None:
     estimated, billed = record.estimated_cost_usd, record.cost_usd
     if estimated is None or billed is None:
         return
-    off = (billed - estimated) / estimated
-    text = "Job %s was estimated at up to $%.4f and billed $%.4f, %+.0f %%."
+    low = estimated if record.estimated_low_usd is None else record.estimated_low_usd
+    expected = min(max(billed, low), estimated)
+    off = (billed - expected) / expected
+    span = f"up to ${estimated:.4f}" if low == estimated else f"${low:.4f} to ${estimated:.4f}"
+    how = f", {off:+.0%}" if off else ""
     level = logging.WARNING if abs(off) > _SURPRISE else logging.INFO
-    log.log(level, text, record.job_id, estimated, billed, 100 * off)
+    log.log(level, "Job %s was estimated at %s and billed $%.4f%s.", record.job_id, span, billed, how)
 
 
 def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> Record:

@@ -96,7 +96,6 @@ class OrVideoDownloadOperator(BaseOperator):
             job = job_manifest(self.job)
             where = where_to(self.destination, job, context)
             conn_id = self.orvideo_conn_id or job.conn_id or OrVideoHook.default_conn_name
-            self.log.info("Landing job %s at %s.", job.job_id, self.destination)
             with OrVideoHook(conn_id) as hook:
                 self._landed = bring_home(hook, job, where, options, self.outlets, context)
         return self._landed.to_json()

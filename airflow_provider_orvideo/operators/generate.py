@@ -107,7 +107,6 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
         from airflow_provider_orvideo.operators.bringing import bring_home, options_of, where_to  # noqa: PLC0415
 
         with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
-            self.log.info("Landing job %s at %s.", manifest.job_id, self.destination)
             where = where_to(self.destination, manifest, context)
             landed = bring_home(hook, manifest, where, options_of(self), self.outlets, context)
         self._manifest = landed

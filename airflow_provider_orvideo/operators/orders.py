@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.ledger.record import Record
     from airflow_provider_orvideo.operators.budgeting import Budgeting
     from airflow_provider_orvideo.operators.observing import Ordering
+    from airflow_provider_orvideo.preflight.inspection import Inspected
 
 log = logging.getLogger(__name__)
 
@@ -101,8 +102,16 @@ def prepared(
     rules = read_rules()
     found = inspect(client, request, rules)
     budget.reserve(found.estimate, rules)
-    cost = found.estimate.usd if found.estimate else None
-    return order.leaves(Prepared(found.request, None if cost is None else float(cost)))
+    return order.leaves(ready(found))
+
+
+def ready(found: Inspected) -> Prepared:
+    """Return what passed the preflight as an order."""
+    cost = found.estimate
+    if cost is None or cost.low is None or cost.high is None:
+        return Prepared(found.request)
+    low = None if cost.low == cost.high else float(cost.low)
+    return Prepared(found.request, estimated_cost_usd=float(cost.high), estimated_low_usd=low)
 
 
 def falls_back(record: Record, policies: Policies, read_models: Callable[[], tuple[str, ...]]) -> bool:

@@ -10,6 +10,7 @@ from airflow_provider_orvideo.inputs.resolve import resolve
 from airflow_provider_orvideo.ledger.purchase import Attempt, Prepared, obtain
 from airflow_provider_orvideo.ledger.sending import NOTHING_ACCEPTED
 from airflow_provider_orvideo.operators.observing import ordering
+from airflow_provider_orvideo.operators.orders import ready
 from airflow_provider_orvideo.preflight.inspection import inspect
 
 if TYPE_CHECKING:
@@ -74,8 +75,7 @@ class Counter:
                 # Only now: a list's media are read one by one, and an item is known by their addresses.
                 found = inspect(self.client, resolve(request, self.inputs), self.rules)
                 self.spending.reserve(item.key, found.estimate)
-                cost = found.estimate.usd if found.estimate else None
-                return watch.leaves(Prepared(found.request, None if cost is None else float(cost)))
+                return watch.leaves(ready(found))
 
             try:
                 record = obtain(self.client, item.request, store, attempt, prepare=prepare)

@@ -1,0 +1,41 @@
+"""What a video would cost, for DAGs that decide by the price; nothing is ordered from here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider_orvideo.preflight.pricing import Estimate
+
+__all__ = ["estimate"]
+
+
+def estimate(*, orvideo_conn_id: str = "orvideo_default", **request: Any) -> Estimate:  # noqa: ANN401 - request fields
+    """Estimate what a request would cost, as the operators do before they order. Call it in a task.
+
+    Args:
+        orvideo_conn_id: Airflow connection of type ``orvideo``, by which the price list is asked for, once an hour.
+        request: the fields of a request, as `OrVideoGenerateOperator` takes them.
+
+    Returns:
+        An `Estimate`; its ``usd`` is the high end in US dollars, None where nobody can tell; then ``reason`` says why.
+
+    Raises:
+        RequestInvalidError: the request breaks the API's schema, or its model does not support it.
+    """
+    # Imported here: whoever only parses the DAG never gets this far.
+    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
+
+    from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
+    from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
+    from airflow_provider_orvideo.preflight.inspection import Rules, inspect  # noqa: PLC0415
+    from airflow_provider_orvideo.preflight.pricing import Estimate  # noqa: PLC0415
+
+    rules = Rules(
+        cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
+        cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
+    )
+    wanted = request_of({"model": None, "previous_job_id": None, **request})
+    with OrVideoHook(orvideo_conn_id) as hook:
+        found = inspect(hook.get_conn(), wanted, rules).estimate
+    return found or Estimate(reason="nothing was estimated")
