@@ -33,7 +33,7 @@ def film(
         model: model id, or several for the first shot; the later ones take the model that made it, since no other can
             continue it.
         destination: as at `OrVideoGenerateOperator`; ``{task_id}`` or ``{job_id}`` tells the shots apart.
-        name: what the tasks' ids begin with; the number of the shot follows, from 1.
+        name: what the tasks' ids begin with; the number of the shot follows, from 1. Default: ``shot``.
         arguments: any other argument of `OrVideoGenerateOperator`. A ``previous_job_id`` is for the first shot.
 
     Returns:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import sys
 import tempfile
+from pathlib import Path
 
 # autodoc imports the operators, and Airflow makes its home at import: not in the reader's home folder.
 os.environ["AIRFLOW_HOME"] = tempfile.mkdtemp(prefix="orvideo-docs-")
@@ -20,17 +22,29 @@ author = "The airflow-provider-orvideo developers"
 copyright = "2026, The airflow-provider-orvideo developers"  # noqa: A001 - Sphinx's name
 version = release = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+sys.path.insert(0, str(Path(__file__).parent / "extensions"))
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "provider_reference"]
 exclude_patterns = ["_build", "example_project"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-nitpicky = False
+nitpicky = True
+nitpick_ignore_regex = [
+    # Other libraries have no page here, and nothing is fetched to find theirs.
+    ("py:(class|exc)", r"(airflow|collections|datetime|decimal|httpx|pathlib|pydantic)\..+"),
+    ("py:(class|exc)", r"AirflowFailException|AirflowSensorTimeout"),
+    ("py:class", r"(~|airflow_provider_orvideo\.decorators\.)[PR]"),
+    # For type checkers; their fields are arguments of the operators.
+    ("py:class", r"airflow_provider_orvideo\.operators\.typed\..+"),
+]
 
 autodoc_member_order = "bysource"
-autodoc_typehints = "none"  # the signatures of operators are long; types stand in the source and in editors
+# The signatures of operators are long: defaults stand there, types with each argument.
+autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
+autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True
 autoclass_content = "class"
 default_role = "any"
-suppress_warnings = ["ref.any"]  # single backticks name things of the code, not all of which have an entry here
 
 html_theme = "furo"
 html_title = "airflow-provider-orvideo"

@@ -88,7 +88,11 @@ class VideoClient(ClientBase):
 
         Args:
             request: what to make.
-            retry: for failures that left nothing accepted (no connection, 429); default the configuration's.
+            retry: for failures that left nothing accepted (no connection, 429); default the configuration's, three
+                calls in all.
+
+        Returns:
+            The job as it was accepted, with its id.
 
         Raises:
             NotSentError: no connection; nothing was spent.
@@ -111,19 +115,42 @@ class VideoClient(ClientBase):
         return self._again(once, retry or self.config.submit_retry, SUBMIT_AGAIN)
 
     def get_generation(self, job_id: str, *, retry: RetryPolicy | None = None) -> VideoJob:
-        """Read a job's status (``GET /videos/{jobId}``)."""
+        """Read a job's status (``GET /videos/{jobId}``); free, as all reads.
+
+        Args:
+            job_id: the API's opaque job id.
+            retry: how often and how fast to read again; default the configuration's, four calls in all.
+
+        Raises:
+            NotFoundError: no such job of this account, or none yet.
+            StatusError: the server refused otherwise; the subclasses say whether a retry helps.
+            NotSentError: no connection, after the retries.
+            ReadInterruptedError: no answer in time, after the retries.
+            ResponseInvalidError: an answer that is not the API's.
+        """
         return parse_answer(VideoJob, self._json(poll(job_id), retry), operation="getVideos")
 
     def list_videos_models(self, *, retry: RetryPolicy | None = None) -> tuple[VideoModel, ...]:
-        """Read the catalogue of video models (``GET /videos/models``); public, so no test of the key."""
+        """Read the catalogue of video models (``GET /videos/models``); public, so no test of the key.
+
+        Raises as `get_generation`.
+        """
         return parse_models(self._json(MODELS, retry))
 
     def get_current_key(self, *, retry: RetryPolicy | None = None) -> KeyInfo:
-        """Read what the key may do (``GET /key``); free, and 401 for a bad key."""
+        """Read what the key may do (``GET /key``); 401 for a bad key. Amounts are US dollars, and lag by minutes.
+
+        Raises as `get_generation`.
+        """
         return parse_answer(KeyInfo, unwrap(self._json(KEY, retry)), operation="getCurrentKey")
 
     def get_generation_record(self, generation_id: str, *, retry: RetryPolicy | None = None) -> GenerationRecord:
-        """Read the accounting record (``GET /generation``); 404 for minutes after the job ended."""
+        """Read the accounting record (``GET /generation``); 404 for minutes after the job ended.
+
+        Args:
+            generation_id: of the job, which it tells once it was processed.
+            retry: as at `get_generation`, which also says what is raised.
+        """
         payload = unwrap(self._json(generation(generation_id), retry))
         return parse_answer(GenerationRecord, payload, operation="getGeneration")
 

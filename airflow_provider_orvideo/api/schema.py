@@ -52,13 +52,23 @@ class _Strict(BaseModel):
 
 
 class MediaUrl(_Strict):
-    """Where a medium lies. Not shown in repr: it may be a signed URL, or megabytes of ``data:``."""
+    """Where a medium lies.
+
+    Attributes:
+        url: HTTPS, or for images ``data:image/…``. Not shown in repr: it may be signed, or megabytes long.
+    """
 
     url: Annotated[str, Field(min_length=1, repr=False)]
 
 
 class FrameImage(_Strict):
-    """One entry of ``frame_images``: an image that the video starts or ends with (HTTPS or ``data:image/…``)."""
+    """One entry of ``frame_images``: an image that the video starts or ends with.
+
+    Attributes:
+        type: ``image_url``, which is all that the API takes here.
+        image_url: the image.
+        frame_type: ``first_frame`` or ``last_frame``.
+    """
 
     type: Literal["image_url"] = "image_url"
     image_url: MediaUrl
@@ -66,21 +76,36 @@ class FrameImage(_Strict):
 
 
 class ImageReference(_Strict):
-    """One entry of ``input_references``: an image (HTTPS or ``data:image/…``) to take style or content from."""
+    """One entry of ``input_references``: an image to take style or content from.
+
+    Attributes:
+        type: ``image_url``.
+        image_url: the image.
+    """
 
     type: Literal["image_url"] = "image_url"
     image_url: MediaUrl
 
 
 class AudioReference(_Strict):
-    """One entry of ``input_references``: an audio file (HTTPS only); models that cannot use it ignore it silently."""
+    """One entry of ``input_references``: an audio file; models that cannot use it ignore it silently.
+
+    Attributes:
+        type: ``audio_url``.
+        audio_url: the file, by HTTPS only.
+    """
 
     type: Literal["audio_url"] = "audio_url"
     audio_url: MediaUrl
 
 
 class VideoReference(_Strict):
-    """One entry of ``input_references``: a video file (HTTPS only); models that cannot use it ignore it silently."""
+    """One entry of ``input_references``: a video file; models that cannot use it ignore it silently.
+
+    Attributes:
+        type: ``video_url``.
+        video_url: the file, by HTTPS only.
+    """
 
     type: Literal["video_url"] = "video_url"
     video_url: MediaUrl
@@ -90,7 +115,11 @@ InputReference = Annotated[ImageReference | AudioReference | VideoReference, Fie
 
 
 class ProviderOptions(_Strict):
-    """``provider``: passthrough parameters, keyed by provider slug. The API drops keys it does not recognise."""
+    """``provider``: passthrough parameters.
+
+    Attributes:
+        options: by provider slug. The API drops keys that it does not recognise.
+    """
 
     options: dict[str, dict[str, Any]]
 
@@ -286,20 +315,46 @@ class VideoJob(_Answer):
 
     @property
     def output_count(self) -> int:
-        """How many videos the job has: at least 1 once completed, since the content endpoint serves index 0."""
+        """Number of videos of the job; at least 1 once completed, since the content endpoint serves index 0."""
         listed = max(len(self.unsigned_urls), len(self.urls))
         return max(listed, 1) if self.status == JobStatus.COMPLETED else listed
 
 
 class UpscaleRange(_Answer):
-    """Allowed ``upscale_factor``; a missing bound is unknown."""
+    """Allowed ``upscale_factor``.
+
+    Attributes:
+        min: least factor, None for unknown.
+        max: largest factor, None for unknown.
+    """
 
     min: Money = None
     max: Money = None
 
 
 class VideoModel(_Answer):
-    """One entry of ``GET /videos/models``. Only ``id`` is needed; None means unknown, never forbidden."""
+    """One entry of ``GET /videos/models``. None means unknown, never forbidden.
+
+    Attributes:
+        id: model id, as a request names it.
+        canonical_slug: the id with the date of its version.
+        name: for people.
+        created: unix seconds.
+        description: for people, often cut short.
+        hugging_face_id: of the model's weights.
+        supported_resolutions: such as ``720p``.
+        supported_aspect_ratios: such as ``16:9``.
+        supported_sizes: ``WIDTHxHEIGHT`` in pixels.
+        supported_durations: whole seconds.
+        supported_frame_images: ``first_frame``, ``last_frame`` or both.
+        upscale_factor: for upscaling models.
+        creativity: for upscaling models, the values that a request may have.
+        generate_audio: whether the model makes sound, and does so unless the request says otherwise.
+        seed: whether the model honours one.
+        allowed_passthrough_parameters: keys that ``provider.options`` may have.
+        pricing_skus: prices by SKU name, as decimal text: US dollars, or US cents where the name begins with
+            ``cents_`` or ``minimum_cents_``.
+    """
 
     id: Annotated[str, Field(min_length=1)]
     canonical_slug: Text = None
@@ -317,7 +372,6 @@ class VideoModel(_Answer):
     generate_audio: Bool = None
     seed: Bool = None
     allowed_passthrough_parameters: Texts = None
-    #: SKU name to a decimal string: US dollars, or US cents where the name begins with ``cents_``/``minimum_cents_``.
     pricing_skus: Annotated[Mapping[str, str] | None, Lenient] = None
 
 
@@ -327,8 +381,12 @@ class KeyInfo(_Answer):
     Attributes:
         limit: spending limit in US dollars, None for none.
         limit_remaining: US dollars left under the limit, None for no limit. Lags by minutes.
+        limit_reset: how often the limit begins anew: ``daily``, ``weekly``, ``monthly``; None for never.
         usage: US dollars spent with this key. Lags by minutes.
+        is_free_tier: whether the account has never bought credits.
         is_management_key: such a key reads accounts and may not generate.
+        is_provisioning_key: an older name for the same.
+        expires_at: ISO 8601, None for never.
     """
 
     limit: Money = None
@@ -345,9 +403,18 @@ class GenerationRecord(_Answer):
     """``GET /generation``: the accounting record of a job, minutes after it ended.
 
     Attributes:
+        id: of the record, the job's ``generation_id``.
+        model: id of the model's version that served.
+        provider_name: who served it.
+        api_type: kind of API that was called.
+        created_at: ISO 8601.
         total_cost: US dollars.
+        usage: US dollars that count as usage of the account.
+        is_byok: whether the provider billed the user's own key instead.
         generation_time: milliseconds the provider took.
         latency: milliseconds until the provider answered first.
+        finish_reason: as the provider tells it.
+        data_region: where the request was processed.
     """
 
     id: Annotated[str, Field(min_length=1)]

@@ -53,13 +53,18 @@ def orvideo_task(
     request (``on_changed_request``).
 
     Args:
-        model: model id, or several; needed unless the function returns one. A template.
+        model: model id, or several; needed unless the function returns one, which is the default. A template.
         destination: where the video goes, as at `OrVideoGenerateOperator`. A template.
         kwargs: any other argument of `OrVideoGenerateOperator`, but for ``prompt`` and ``job_id``. What the function
             returns goes before fields of the request that are given here.
 
     Returns:
         The decorator. The task returns a `LandedManifest` as a dict.
+
+    Raises:
+        AirflowFailException: when the task runs: the function returned no prompt and no fields of a request, or as at
+            `OrVideoGenerateOperator`.
+        OrVideoError: when the task runs: what a retry may mend, as at `OrVideoGenerateOperator`.
     """
     from airflow.sdk.bases.decorator import task_decorator_factory  # noqa: PLC0415 - Airflow imports this module early
 

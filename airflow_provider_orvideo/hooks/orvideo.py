@@ -43,7 +43,8 @@ class OrVideoHook(BaseHook):
 
     Args:
         orvideo_conn_id: id of a connection of type ``orvideo``: password is the API key; host is the base URL
-            (default ``https://openrouter.ai/api/v1``); see the connection's form for the rest.
+            (default ``https://openrouter.ai/api/v1``); see the connection's form for the rest. Default:
+            ``orvideo_default``.
 
     Raises:
         ConfigurationError: at the first call, where the connection cannot work.
@@ -78,7 +79,11 @@ class OrVideoHook(BaseHook):
     # ── Clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def get_config(self) -> ClientConfig:
-        """Look the connection up and return the client's settings. Blocks: for workers."""
+        """Look the connection up and return the client's settings. Blocks: for workers.
+
+        Raises:
+            ConfigurationError: the connection cannot work; the message names the field.
+        """
         return config_from_connection(self.get_connection(self.orvideo_conn_id))
 
     async def aget_config(self) -> ClientConfig:
@@ -98,14 +103,20 @@ class OrVideoHook(BaseHook):
     # ── The API's operations, under its own names ────────────────────────────────────────────────────────────────────
 
     def generate(self, request: VideoRequest) -> VideoJob:
-        """Order one video. This costs money and keeps no record; operators go through the ledger instead.
+        """Order one video (``POST /videos``). This costs money and keeps no record: operators go through the ledger.
 
-        See `VideoClient.generate` for the errors.
+        Args:
+            request: what to make.
+
+        Raises:
+            NotSentError: no connection; nothing was spent.
+            ClientStatusError: refused; nothing was spent.
+            OutcomeUnknownError: a job may exist and bill.
         """
         return self.get_conn().generate(request)
 
     def get_generation(self, job_id: str) -> VideoJob:
-        """Read a job's status."""
+        """Read a job's status (``GET /videos/{jobId}``); free. See `VideoClient.get_generation`."""
         return self.get_conn().get_generation(job_id)
 
     def get_video_content(
@@ -115,15 +126,15 @@ class OrVideoHook(BaseHook):
         return self.get_conn().get_video_content(job_id, index)
 
     def list_videos_models(self) -> tuple[VideoModel, ...]:
-        """Read the catalogue of video models."""
+        """Read the catalogue of video models (``GET /videos/models``); free."""
         return self.get_conn().list_videos_models()
 
     def get_current_key(self) -> KeyInfo:
-        """Read what the key may do."""
+        """Read what the key may do and spend, in US dollars (``GET /key``); free."""
         return self.get_conn().get_current_key()
 
     def get_generation_record(self, generation_id: str) -> GenerationRecord:
-        """Read a job's accounting record, minutes after it ended."""
+        """Read a job's accounting record (``GET /generation``); 404 for minutes after the job ended."""
         return self.get_conn().get_generation_record(generation_id)
 
     # ── The connection form ──────────────────────────────────────────────────────────────────────────────────────────

@@ -24,7 +24,16 @@ class Phase(StrEnum):
 
 
 class PastJob(BaseModel):
-    """A job that this task instance bought before and no longer follows; kept, since it was paid for."""
+    """A job that this task instance bought before and no longer follows; kept, since it was paid for.
+
+    Attributes:
+        job_id: the API's job id.
+        status: how it ended, None where that was never seen.
+        cost_usd: US dollars that the API reported, None for unknown.
+        submitted_at: epoch seconds at which the API accepted.
+        model: model id ordered.
+        error: why it ended without a video.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -37,7 +46,13 @@ class PastJob(BaseModel):
 
 
 class Refused(BaseModel):
-    """An order of which nothing was accepted, and after which another model was tried."""
+    """An order of which nothing was accepted, and after which another model was asked.
+
+    Attributes:
+        model: model id that was asked.
+        at: epoch seconds of the order.
+        error: how it was refused.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 

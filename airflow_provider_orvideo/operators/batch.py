@@ -88,8 +88,8 @@ class OrVideoBatchOperator(BaseOperator):
     With ``outlets``, each asset event carries the summary as ``extra``.
 
     Returns:
-        A summary: ``total``, ``landed``, ``failed``, ``not_ordered``, ``dropped``, ``cost_usd``, ``cost_unknown``,
-        ``estimated_cost_usd``, ``manifest``.
+        A summary as a dict, with ``total``, ``landed``, ``failed``, ``not_ordered``, ``dropped``, ``cost_usd``,
+        ``cost_unknown``, ``estimated_cost_usd``, ``manifest``.
 
     Raises:
         AirflowFailException: the list is wrong, or no open item is of a kind that a retry can mend.

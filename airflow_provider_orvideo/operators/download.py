@@ -37,21 +37,21 @@ class OrVideoDownloadOperator(BaseOperator):
             ``{model}``, ``{dag_id}``, ``{run_id}``, ``{task_id}``, ``{map_index}``, ``{logical_date}``. A template.
         orvideo_conn_id: Airflow connection of type ``orvideo``. Default: the one in ``job``, else ``orvideo_default``.
             A template.
-        on_existing: where something lies at the destination. ``verify``: this job's file, sha256 and all, is done,
-            anything else is replaced. ``overwrite``: download and replace in any case. ``fail``: as ``verify`` for this
-            job's own file, an error for any other. ``skip``: leave whatever lies there.
-        expect: where what came is not what was ordered (duration, size, sound; needs the ``media`` extra). ``warn``:
-            say so in log and manifest. ``fail``: store nothing. ``off``: do not look.
-        poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra).
+        on_existing: where something lies at the destination. ``verify`` (default): this job's file, sha256 and all, is
+            done, anything else is replaced. ``overwrite``: download and replace in any case. ``fail``: as ``verify``
+            for this job's own file, an error for any other. ``skip``: leave whatever lies there.
+        expect: where what came is not what was ordered (duration, size, sound; needs the ``media`` extra). ``warn``
+            (default): say so in log and manifest. ``fail``: store nothing. ``off``: do not look.
+        poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra). Default: False.
         look_up_cost: where the job does not tell what it cost, ask for its accounting record (``GET /generation``),
-            once and without waiting for it.
-        max_concurrent_downloads: outputs of the job that are downloaded at the same time.
+            once and without waiting for it. Default: False.
+        max_concurrent_downloads: outputs of the job that are downloaded at the same time. Default: 4.
 
-    With ``outlets``, each asset event carries the manifest as ``extra``; an `AssetAlias` gets the destination's folder
-    as its asset.
+    With ``outlets``, each asset event carries the manifest as ``extra``; an ``AssetAlias`` gets the destination's
+    folder as its asset.
 
     Returns:
-        A `LandedManifest` as a dict: the job's manifest with the files' addresses, sizes, sha256 and what is in them.
+        A `LandedManifest` as a dict, the job's manifest with the files' addresses, sizes, sha256 and what is in them.
 
     Raises:
         OrVideoError: the video did not land; the message says whether a retry helps. A retry lands, and orders nothing.

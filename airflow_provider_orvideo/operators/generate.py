@@ -32,12 +32,12 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
             ``wait_for_completion``: this task always waits.
         prompt: what to show.
         destination: where the video goes, as at `OrVideoDownloadOperator`. A template.
-        on_existing: where something lies at the destination: ``verify``, ``overwrite``, ``fail`` or ``skip``, as at
-            `OrVideoDownloadOperator`.
-        expect: where what came is not what was ordered: ``warn``, ``fail`` or ``off``.
-        poster: put a still image beside each video (needs the ``media`` extra).
-        look_up_cost: where the job does not tell what it cost, ask for its accounting record once.
-        max_concurrent_downloads: outputs of the job that are downloaded at the same time.
+        on_existing: where something lies at the destination: ``verify`` (default), ``overwrite``, ``fail`` or ``skip``,
+            as at `OrVideoDownloadOperator`.
+        expect: where what came is not what was ordered: ``warn`` (default), ``fail`` or ``off``.
+        poster: put a still image beside each video (needs the ``media`` extra). Default: False.
+        look_up_cost: where the job does not tell what it cost, ask for its accounting record once. Default: False.
+        max_concurrent_downloads: outputs of the job that are downloaded at the same time. Default: 4.
         result_cache: folder in object storage that keeps results by the fingerprints of their orders. An order that is
             identical to an earlier one, of any run and any DAG with the same connection, is not ordered: the earlier
             video is copied to the destination. Default: no such thing, each order gives a new video. A template.

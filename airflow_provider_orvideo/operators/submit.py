@@ -47,7 +47,8 @@ class OrVideoSubmitOperator(BaseOperator):
     the task for good: Airflow's ``retries`` do not buy another.
 
     Every field of the request is an argument of the same name and a template, so ``.expand(prompt=[…])`` works; what
-    they mean is told at `VideoRequest`. None leaves a field to the API's default. Numbers may come as rendered text.
+    they mean is told at `VideoRequest`. None, the default, leaves a field to the API. Numbers may come as rendered
+    text.
 
     Args:
         model: model id, for example ``google/veo-3.1``. The only field that is always needed. Of several, the first
@@ -56,7 +57,7 @@ class OrVideoSubmitOperator(BaseOperator):
         aspect_ratio: for example ``16:9``.
         callback_url: HTTPS URL for a webhook.
         creativity: upscaling models only.
-        duration: whole seconds; one of the model's supported durations.
+        duration: seconds, a whole number; one of the model's supported durations.
         frame_images: an image that the video starts with, or two for its first and last frame: HTTPS URLs, paths or
             object storage URLs such as ``s3://aws_default@bucket/first.png``; or entries as the API writes them.
         generate_audio: sound on or off; unset, the model's default holds, which may double the price.
@@ -66,45 +67,48 @@ class OrVideoSubmitOperator(BaseOperator):
         resolution: for example ``720p``.
         seed: for repeatable results where the model honours it.
         session_id: for observability at OpenRouter.
-        size: ``WIDTHxHEIGHT``, instead of resolution and aspect ratio.
+        size: ``WIDTHxHEIGHT`` in pixels, instead of resolution and aspect ratio.
         trace: metadata for OpenRouter's broadcast feature.
         upscale_factor: upscaling models only.
         user: id of your end user.
-        orvideo_conn_id: Airflow connection of type ``orvideo``. A template.
-        wait_for_completion: wait for the job's end; otherwise return as soon as it is accepted.
+        orvideo_conn_id: Airflow connection of type ``orvideo``. Default: ``orvideo_default``. A template.
+        wait_for_completion: True (default): wait for the job's end. False: return as soon as it is accepted.
         deferrable: wait in the triggerer; otherwise the worker slot is held. Default: Airflow's
             ``[operators] default_deferrable``.
-        poll_interval: seconds (or a timedelta) between two looks at the job.
+        poll_interval: longest pause between two looks at the job, in seconds or as a timedelta. Default: 30 s.
         timeout: seconds (or a timedelta) to wait, counted from the submission whatever restarts in between. The job
-            itself cannot be cancelled: after a timeout it goes on, and a retry looks at it once more.
+            itself cannot be cancelled: after a timeout it goes on, and a retry looks at it once more. Default: 3 hours.
         job_id: id of an existing, paid job to follow instead of ordering one, for example
             ``"{{ dag_run.conf.get('job_id', '') }}"``. Nothing is ordered while it is set. A template.
-        on_ambiguous_submit: an earlier POST may have been accepted and billed. ``fail``: stop, a person decides.
-            ``resubmit``: retries order again, and perhaps pay twice.
-        on_changed_request: the job that exists was ordered with another request. ``submit``: order the new one.
-            ``fail``: stop.
-        on_job_failure: the job ended without a video. ``fail``: Airflow's retries do not buy another. ``resubmit``:
-            they do, unless moderation refused.
-        on_clear: a person cleared the task after its job had ended. ``reuse``: its end stands. ``submit``: order anew.
-            A job still in flight is always re-attached.
-        fallback_on: with several models, after what the next one is ordered. ``capacity``: the order was refused by
-            429, or its job ended for want of room. ``failure``: also after any other job without a video, but for what
-            moderation refused. ``refusal``: also after that, and after orders refused by 400, 403 and 404.
+        on_ambiguous_submit: an earlier POST may have been accepted and billed. ``fail`` (default): stop, a person
+            decides. ``resubmit``: retries order again, and perhaps pay twice.
+        on_changed_request: the job that exists was ordered with another request. ``submit`` (default): order the new
+            one. ``fail``: stop.
+        on_job_failure: the job ended without a video. ``fail`` (default): Airflow's retries do not buy another.
+            ``resubmit``: they do, unless moderation refused.
+        on_clear: a person cleared the task after its job had ended. ``reuse`` (default): its end stands. ``submit``:
+            order anew. A job still in flight is always re-attached.
+        fallback_on: with several models, after what the next one is ordered. ``capacity`` (default): the order was
+            refused by 429, or its job ended for want of room. ``failure``: also after any other job without a video,
+            but for what moderation refused. ``refusal``: also after that, and after orders refused by 400, 403 and 404.
         preflight: before an order leaves, hold it against what its model supports and estimate its cost, both from the
-            model's catalogue entry. A job that exists is followed without.
-        on_unsupported: the model does not support the request. ``fail``: say what it supports. ``adjust``: take the
-            nearest values, and log them. ``warn``: log it, and let the API decide.
-        max_cost_usd: order nothing that is estimated to cost more US dollars than this. A template.
-        on_unknown_cost: the cost cannot be estimated. ``allow`` or ``fail``.
+            model's entry in ``GET /videos/models``. A job that exists is followed without. Default: True.
+        on_unsupported: the model does not support the request. ``fail`` (default): say what it supports. ``adjust``:
+            take the nearest values, and log them. ``warn``: log it, and let the API decide.
+        max_cost_usd: order nothing that is estimated to cost more US dollars than this. Default: no limit. A template.
+        on_unknown_cost: the cost cannot be estimated. ``allow`` (default) or ``fail``.
         check_budget: ask what the key may still spend (``GET /key``), and order nothing that is estimated above it.
+            Default: False.
         run_budget_usd: US dollars that the orders of this DAG run which share a budget may cost together, by their
-            estimates until they end. Needs ``[orvideo] state_path``. A template.
+            estimates until they end. Needs ``[orvideo] state_path``. Default: no such budget. A template.
         budget_name: tasks of the run that name the same budget share it. Default: the mapped set of this task does.
 
     Returns:
-        A `JobManifest` as a dict: job id, status, model, cost, number of outputs.
+        A `JobManifest` as a dict, with job id, status, model, cost and number of outputs.
 
     Raises:
+        ValueError: at parse time: ``poll_interval`` or ``timeout`` is no span of at most a year.
+        ConfigurationError: at parse time: a policy has a value that is not allowed.
         AirflowFailException: what a retry cannot mend, or must not answer by paying again: an invalid request, a
             refusal, a job without a video, an unknown outcome. The message says what may have been spent.
         OrVideoError: what a retry may mend, such as no connection or a timeout of the wait; it re-attaches.

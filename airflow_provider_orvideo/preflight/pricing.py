@@ -64,7 +64,7 @@ class Estimate:
 
     @property
     def usd(self) -> Decimal | None:
-        """The sum to hold against a limit, in US dollars: the high end; None for unknown."""
+        """The sum to hold against a limit, in US dollars, which is the high end; None for unknown."""
         return self.high
 
     def __str__(self) -> str:

@@ -48,17 +48,19 @@ class OrVideoJobSensor(BaseSensorOperator):
             A template.
         deferrable: wait in the triggerer, whatever ``mode`` says. Default: Airflow's
             ``[operators] default_deferrable``.
-        poke_interval: seconds (or a timedelta) between two looks at the job.
-        **kwargs: as every sensor has them. ``timeout``: seconds (or a timedelta) to wait, counted from the first look
-            of this attempt, with ``mode="reschedule"`` from the first of all attempts; Airflow does not retry once it
-            has passed. ``mode``, where not deferrable: ``poke`` holds the worker slot, ``reschedule`` gives it back
-            between looks. ``soft_fail``: skip instead of failing when the time has passed or the job ended without a
-            video. ``never_fail``: skip on every error.
+        poke_interval: seconds (or a timedelta) between two looks at the job. Default: 30 s.
+        **kwargs: as every sensor has them. ``timeout``: seconds (or a timedelta) to wait, by default Airflow's 7 days,
+            counted from the first look of this attempt, with ``mode="reschedule"`` from the first of all attempts;
+            Airflow does not retry once it has passed. ``mode``, where not deferrable: ``poke`` (default) holds the
+            worker slot, ``reschedule`` gives it back between looks. ``soft_fail``: skip instead of failing when the
+            time has passed or the job ended without a video. ``never_fail``: skip on every error. Default of both:
+            False.
 
     Returns:
-        A `JobManifest` as a dict: job id, status, model, cost, number of outputs.
+        A `JobManifest` as a dict, with job id, status, model, cost and number of outputs.
 
     Raises:
+        ValueError: at parse time: ``poke_interval`` or ``timeout`` is longer than a year, or no span.
         AirflowFailException: the job ended without a video, or ``job`` is none.
         AirflowSensorTimeout: the job had not ended when the time was over. It goes on.
         OrVideoError: what a retry may mend, such as a refused key or a job id that the API does not know.

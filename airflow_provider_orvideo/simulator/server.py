@@ -197,7 +197,7 @@ class Simulator:
 
     @property
     def base_url(self) -> str:
-        """What a client takes for https://openrouter.ai/api/v1."""
+        """Base URL for a client, in place of ``https://openrouter.ai/api/v1``."""
         return self.origin + PREFIX
 
     @property
@@ -209,7 +209,7 @@ class Simulator:
 
     @property
     def posts(self) -> int:
-        """How many submits arrived, refused ones included: the most important number of this project."""
+        """Number of submits that arrived, refused ones included."""
         return self.stats()["posts"]
 
     def stats(self) -> dict[str, int]:
@@ -243,7 +243,7 @@ class Simulator:
     def wait_for_webhooks(
         self, count: int = 1, timeout: float = 10.0, job_id: str | None = None
     ) -> list[LoggedWebhook]:
-        """As `webhooks`, once at least that many were answered or have failed."""
+        """As ``webhooks``, once at least that many were answered or have failed."""
         return self.state.courier.wait(count, timeout, job_id)
 
     def send_webhook(self, job_id: str) -> None:

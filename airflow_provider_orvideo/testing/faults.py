@@ -147,7 +147,7 @@ class Faults:
     def never_finish(self, *, times: int | None = None, prompt: str | None = None) -> str:
         """Let jobs stay unfinished.
 
-        The task waits until its ``timeout``, which `orvideo_run` cuts short, and fails; retries re-attach to the job
+        The task waits until its ``timeout``, which ``orvideo_run`` cuts short, and fails; retries re-attach to the job
         and order nothing. ``orvideo_simulator.finish(job_id)`` ends a job after all.
         """
         return self._add(_SUBMIT, times, prompt, job={"seconds": "manual"})

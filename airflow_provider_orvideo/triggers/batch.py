@@ -29,7 +29,7 @@ class OrVideoBatchTrigger(BaseTrigger):
             and the model id that was ordered, None for unknown.
         poll_interval: seconds between two polls of a job.
         wake_after: jobs whose wait must have ended before the event is fired.
-        not_before: epoch seconds of the earliest first poll; see `[orvideo] resume_grace` in the configuration.
+        not_before: epoch seconds of the earliest first poll; see ``[orvideo] resume_grace``.
     """
 
     def __init__(

@@ -26,9 +26,11 @@ class OrVideoJobTrigger(BaseTrigger):
         job_id: the API's job id.
         submitted_at: epoch seconds at which the job was accepted.
         deadline: epoch seconds after which waiting ends; a passed one still reads the status once.
-        poll_interval: seconds between two polls.
-        model: model id that was ordered; passed on to the event.
-        not_before: epoch seconds of the earliest first poll; see `[orvideo] resume_grace` in the configuration.
+        poll_interval: longest pause between two polls, in seconds.
+        model: model id that was ordered; passed on to the event, and told by metrics. None for unknown.
+        not_before: epoch seconds of the earliest first poll; see ``[orvideo] resume_grace`` in the configuration.
+
+    An error is no exception here but an event with the outcome ``gave_up``: the worker that resumes says what to do.
     """
 
     def __init__(
