@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
-from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import DestinationError, LedgerUnavailableError
 from airflow_provider_orvideo.landing import media, sidecar
 from airflow_provider_orvideo.landing.folders import spool_folder
 from airflow_provider_orvideo.landing.land import manifest_of, there, with_poster
-from airflow_provider_orvideo.landing.publish import Publisher, fetch, publish_bytes, read_bytes, require_usable
+from airflow_provider_orvideo.landing.publish import Publisher, fetch, publish_bytes, read_bytes, require_usable, why
 from airflow_provider_orvideo.manifests import LandedFile, LandedManifest
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class ResultCache:
             return None
         except DestinationError as error:
             raise LedgerUnavailableError(
-                f"The cache of results {self._folder} cannot be used: {_why(error)}. Nothing was ordered. "
+                f"The cache of results {self._folder} cannot be used: {why(error)}. Nothing was ordered. "
                 "Mend its connection or leave 'result_cache' out, then run this task again."
             ) from error
 
@@ -69,7 +68,7 @@ class ResultCache:
         try:
             publish_bytes(json.dumps(manifest.to_json(), indent=2, ensure_ascii=False).encode(), self._uri(order))
         except DestinationError as error:
-            log.warning("The result was not kept for identical orders: %s", _why(error))
+            log.warning("The result was not kept for identical orders: %s", why(error))
 
     def _uri(self, order: str) -> str:
         return f"{self._folder}/{order}.json"
@@ -105,7 +104,7 @@ def _copied(
     try:
         digest = fetch(file.uri, spooled)
     except DestinationError as error:
-        log.warning("The earlier result %s cannot be read: %s", file.uri, _why(error))
+        log.warning("The earlier result %s cannot be read: %s", file.uri, why(error))
         return None
     if digest != file.sha256:
         log.warning("The earlier result %s is %s.", file.uri, "another file by now" if digest else "gone")
@@ -121,9 +120,3 @@ def _copied(
     sidecar.write(manifest_of(earlier, [copy], where), copy)
     log.info("Landed %s: a copy of %s, sha256 %s.", uri, file.uri, file.sha256)
     return copy
-
-
-def _why(error: DestinationError) -> str:
-    """Say what the file system said; a `DestinationError` around it speaks of videos."""
-    cause = error.__cause__ or error
-    return redact(f"{type(cause).__name__}: {cause}").rstrip(".")

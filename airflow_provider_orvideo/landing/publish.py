@@ -218,6 +218,12 @@ def size_of(uri: str) -> int | None:
     return _at(uri, ask)
 
 
+def why(error: Exception) -> str:
+    """Say what the file system said; a `DestinationError` around it speaks of videos."""
+    cause = error.__cause__ or error
+    return redact(f"{type(cause).__name__}: {cause}").rstrip(".")
+
+
 def _at(uri: str, act: Callable[[ObjectStoragePath], T]) -> T:
     """Do something at a destination; whatever its file system raises becomes one kind of error."""
     try:

@@ -13,7 +13,6 @@ from urllib.parse import quote
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import DestinationError, LedgerUnavailableError
 from airflow_provider_orvideo.ledger.record import Record, read_record
 
@@ -124,39 +123,35 @@ class ObjectStore:
 
     def load(self) -> Record | None:
         """See `Store.load`."""
-        from airflow_provider_orvideo.landing.publish import read_bytes  # noqa: PLC0415 - object storage is heavy
+        from airflow_provider_orvideo.landing.publish import read_bytes, why  # noqa: PLC0415 - object storage is heavy
 
         try:
             data = read_bytes(self._uri)
             value = None if data is None else json.loads(data)
         except (DestinationError, ValueError) as error:
             raise LedgerUnavailableError(
-                f"The pay-once record {self._uri} cannot be read: {_why(error)}. Nothing was sent."
+                f"The pay-once record {self._uri} cannot be read: {why(error)}. Nothing was sent."
             ) from error
         # A file that says "null" is no absent file.
         return None if data is None else read_record(value or {})
 
     def save(self, record: Record) -> None:
         """See `Store.save`."""
-        from airflow_provider_orvideo.landing.publish import publish_bytes  # noqa: PLC0415
+        from airflow_provider_orvideo.landing.publish import publish_bytes, why  # noqa: PLC0415
 
         try:
             publish_bytes(json.dumps(record.to_json(), indent=2).encode(), self._uri)
         except DestinationError as error:
-            raise LedgerUnavailableError(
-                f"The pay-once record {self._uri} cannot be written: {_why(error)}."
-            ) from error
+            raise LedgerUnavailableError(f"The pay-once record {self._uri} cannot be written: {why(error)}.") from error
 
     def delete(self) -> None:
         """See `Store.delete`."""
-        from airflow_provider_orvideo.landing.publish import remove  # noqa: PLC0415
+        from airflow_provider_orvideo.landing.publish import remove, why  # noqa: PLC0415
 
         try:
             remove(self._uri)
         except DestinationError as error:
-            raise LedgerUnavailableError(
-                f"The pay-once record {self._uri} cannot be deleted: {_why(error)}."
-            ) from error
+            raise LedgerUnavailableError(f"The pay-once record {self._uri} cannot be deleted: {why(error)}.") from error
 
 
 def file_name(part: str) -> str:
@@ -166,12 +161,6 @@ def file_name(part: str) -> str:
         return name
     # A dot stands in no other name.
     return f"{name[:_LONGEST_NAME]}.{hashlib.sha256(part.encode()).hexdigest()[:32]}"
-
-
-def _why(error: Exception) -> str:
-    """Say what the file system said; a `DestinationError` around it speaks of videos."""
-    cause = error.__cause__ or error
-    return redact(f"{type(cause).__name__}: {cause}").rstrip(".")
 
 
 class NoStore:

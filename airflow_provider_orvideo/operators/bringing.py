@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import conf
 
-from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import ConfigurationError, DestinationError
 from airflow_provider_orvideo.landing import media
 from airflow_provider_orvideo.landing.land import LandingOptions, land
 from airflow_provider_orvideo.landing.naming import Destination, destination
-from airflow_provider_orvideo.landing.publish import require_usable
+from airflow_provider_orvideo.landing.publish import require_usable, why
 from airflow_provider_orvideo.manifests import JobManifest
 from airflow_provider_orvideo.operators.announcing import announce
 from airflow_provider_orvideo.operators.observing import landing
@@ -77,11 +76,9 @@ def require_place(text: object, context: Context) -> None:
     try:
         require_usable(where_to(text, not_yet, context).uri(0, media.MP4.extension, outputs=1))
     except DestinationError as error:
-        cause = error.__cause__
-        why = redact(f"{type(cause).__name__}: {cause}") if cause else str(error)
         raise ConfigurationError(
-            f"The video request was not sent, nothing was spent. The destination {text} cannot be used: {why} Check "
-            "the bucket, the connection's credentials and the installed file system, then run this task again."
+            f"The video request was not sent, nothing was spent. The destination {text} cannot be used: {why(error)}. "
+            "Check the bucket, the connection's credentials and the installed file system, then run this task again."
         ) from error
 
 

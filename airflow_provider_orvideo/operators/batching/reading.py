@@ -107,15 +107,14 @@ def _literal(text: str) -> object:
 
 def _read(uri: str) -> str:
     # Object storage is heavy, and few lists come from there.
-    from airflow_provider_orvideo.landing.publish import read_bytes  # noqa: PLC0415
+    from airflow_provider_orvideo.landing.publish import read_bytes, why  # noqa: PLC0415
 
     try:
         data = read_bytes(f"file://{uri}" if uri.startswith("/") else uri)
     except DestinationError as error:
-        cause = error.__cause__ or error
         raise ConfigurationError(
-            f"The file of 'requests', {uri}, cannot be read: {redact(f'{type(cause).__name__}: {cause}')}. Nothing was "
-            "ordered. Check the address and the storage connection in it."
+            f"The file of 'requests', {uri}, cannot be read: {why(error)}. Nothing was ordered. Check the address and "
+            "the storage connection in it."
         ) from error
     if data is None:
         raise ConfigurationError(f"The file of 'requests', {uri}, is not there. Nothing was ordered.")
