@@ -49,8 +49,8 @@ def orvideo_task(
     """Make a task of a function that returns a prompt, or the fields of a request.
 
     The function runs on the worker, once in the life of an order: a retry follows the job that was ordered, whatever
-    the function would say then. After a person cleared the task it is asked again, and another answer is a changed
-    request (``on_changed_request``).
+    the function would say then. It is asked again where another model is, and after a person cleared the task; then,
+    another answer is a changed request (``on_changed_request``).
 
     Args:
         model: model id, or several; needed unless the function returns one, which is the default. A template.

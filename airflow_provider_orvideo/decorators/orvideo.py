@@ -10,6 +10,7 @@ from airflow.providers.common.compat.sdk import DecoratedOperator, context_merge
 
 from airflow_provider_orvideo.operators.arguments import REQUEST_FIELDS
 from airflow_provider_orvideo.operators.generate import OrVideoGenerateOperator
+from airflow_provider_orvideo.operators.media_field import media_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,11 +34,16 @@ class OrVideoDecoratedOperator(DecoratedOperator, OrVideoGenerateOperator):
     custom_operator_name: str = "@task.orvideo"
     # The UI shows the prompt that the function returned.
     overwrite_rtif_after_execution: bool = True
+    #: The model that the function named.
+    _named: str | None = None
 
     def _wanted(self, context: Context) -> Callable[[], VideoRequest]:
         def tell() -> VideoRequest:
-            for name, value in self._answer(context).items():
-                setattr(self, name, value)
+            answer = self._answer(context)
+            for name in answer.keys() - {"model"}:
+                setattr(self, name, answer[name])
+            # The models that may serve are the decorator's, whichever of them the function names to begin with.
+            self._named = answer.get("model")
             request = self._request()
             context["ti"].xcom_push(key=REQUEST_KEY, value=super(OrVideoDecoratedOperator, self)._outline(context))
             return request
@@ -63,6 +69,12 @@ class OrVideoDecoratedOperator(DecoratedOperator, OrVideoGenerateOperator):
         if not isinstance(answer.get("model") or "", str):
             raise RequestInvalidError(("The function returned several models; give them to the decorator.",))
         return answer
+
+    def _request(self) -> VideoRequest:
+        from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
+
+        values = {name: media_of(self, getattr(self, name)) for name in REQUEST_FIELDS}
+        return request_of({**values, "model": self._named or self.model})
 
     def _models(self) -> tuple[str, ...]:
         return super()._models() if self.model else ()

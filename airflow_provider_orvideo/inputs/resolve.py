@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ from airflow_provider_orvideo.inputs.address import Place, place_of, shown
 from airflow_provider_orvideo.inputs.kinds import KNOWN, Kind, describe, recognise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from airflow_provider_orvideo.api.schema import InputReference, VideoRequest
     from airflow_provider_orvideo.inputs.kinds import Family
@@ -91,6 +92,21 @@ def resolve(request: VideoRequest, options: InputOptions = DEFAULTS) -> VideoReq
     if references != request.input_references:
         changed["input_references"] = references
     return request.model_copy(update=changed) if changed else request
+
+
+def connect(requests: Iterable[VideoRequest]) -> None:
+    """Read the connections of the stores in which these requests' media lie, so that other threads need not.
+
+    What cannot be read shows when the request is resolved.
+
+    Args:
+        requests: addresses as `written` takes them.
+    """
+    for request in requests:
+        frames = [frame.image_url.url for frame in request.frame_images or ()]
+        for address in frames + [_address(reference) for reference in request.input_references or ()]:
+            with suppress(ValueError, storage.UnreadableError):
+                storage.connect(address)
 
 
 class _RefusedError(Exception):

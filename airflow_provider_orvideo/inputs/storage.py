@@ -55,6 +55,16 @@ class Stored:
     head: bytes
 
 
+def connect(address: str) -> None:
+    """Read the connection of the store in which an address lies; Airflow keeps what it makes of it.
+
+    Raises:
+        UnreadableError: it cannot be read now.
+    """
+    if place_of(address) is Place.STORE:
+        _at(address, lambda path: path.fs)
+
+
 def look(address: str) -> Stored:
     """Return size and first bytes of what lies at an address.
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import re
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
     ChangedRequestError,
+    LedgerUnavailableError,
     NotFoundError,
     RequestInvalidError,
 )
@@ -89,6 +91,8 @@ class Attempt:
         timeout: seconds that the attempt waits for its job, None if it does not; for the record.
         poll_interval: seconds between two looks at it, for the record.
         models: where several models may serve, all of them, in the order in which they are asked; the request's first.
+        goes_on: whether this attempt goes on with its own order, whose job has ended: what templates render now is no
+            changed request.
         callbacks: by which a job whose answer is lost tells its id; None without webhooks.
     """
 
@@ -100,6 +104,7 @@ class Attempt:
     timeout: float | None = None
     poll_interval: float | None = None
     models: tuple[str, ...] = ()
+    goes_on: bool = False
     callbacks: Callbacks | None = None
 
 
@@ -176,7 +181,17 @@ def obtain(
             f"{store.where} to order the new request."
         )
     _say_attached(decision.record, attempt)
-    return decision.record
+    return _answered(decision.record, store, attempt) if callable(request) else decision.record
+
+
+def _answered(record: Record, store: Store, attempt: Attempt) -> Record:
+    """Note that a clear was answered: its retries must not ask the function once more."""
+    if not was_cleared(record, attempt.max_tries):
+        return record
+    record = record.model_copy(update={"max_tries": attempt.max_tries})
+    with suppress(LedgerUnavailableError):
+        store.save(record)
+    return record
 
 
 def _intent(wanted: Wanted, attempt: Attempt, clock: Callable[[], float]) -> Record:

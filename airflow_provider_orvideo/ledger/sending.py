@@ -74,7 +74,7 @@ class Order:
         models = self.attempt.models
         # Whoever told the request may have named another model than the task did.
         models = models if request.model in models else (request.model,)
-        models = models[models.index(begin_with or request.model) :]
+        models = models[models.index(begin_with if begin_with in models else request.model) :]
         first: OrVideoError | None = None
         for model, following in zip(models, (*models[1:], None), strict=True):
             asked = request if model == request.model else request.model_copy(update={"model": model})

@@ -77,7 +77,8 @@ class Wanted:
         Raises:
             InputUnavailableError, RequestInvalidError: as `request`, and no job exists that could be followed instead.
         """
-        if before is not None and callable(self._given) and not was_cleared(before, self._attempt.max_tries):
+        is_told = callable(self._given) and before is not None and not was_cleared(before, self._attempt.max_tries)
+        if before is not None and (self._attempt.goes_on or is_told):
             return before.fingerprint
         try:
             return self.fingerprint

@@ -124,6 +124,15 @@ def settle(event: WaitEvent, store: Store, *, max_tries: int | None = None) -> R
     return ended
 
 
+def is_kept(record: Record, store: Store) -> bool:
+    """Whether the store holds the end of this job, so that the next order is decided by it."""
+    try:
+        kept = store.load()
+    except LedgerUnavailableError:
+        return False
+    return kept is not None and (kept.phase, kept.job_id) == (Phase.TERMINAL, record.job_id)
+
+
 def _ended(event: WaitEvent, kept: Record | None, max_tries: int | None) -> Record:
     """Close the record that the event belongs to; where none is at hand, the event says enough to make one."""
     if kept is None or kept.phase != Phase.TERMINAL:

@@ -72,7 +72,8 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
                 "'wait_for_completion' is no argument of OrVideoGenerateOperator, which lands what it waited for; use "
                 "OrVideoSubmitOperator to order without waiting."
             )
-        super().__init__(model=model, prompt=prompt, **kwargs)
+        # Said here, or a DAG's default_args would say it for the submit operator.
+        super().__init__(model=model, prompt=prompt, wait_for_completion=True, **kwargs)
         self.destination = destination
         self.on_existing = on_existing
         self.expect = expect
@@ -81,11 +82,11 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
         self.max_concurrent_downloads = max_concurrent_downloads
         self.result_cache = result_cache
 
-    def _obtain(self, context: Context) -> dict[str, Any]:
+    def _obtain(self, context: Context, *, goes_on: bool = False) -> dict[str, Any]:
         from airflow_provider_orvideo.operators.reusing import EarlierResult  # noqa: PLC0415
 
         try:
-            return super()._obtain(context)
+            return super()._obtain(context, goes_on=goes_on)
         except EarlierResult as found:
             self._manifest = found.manifest
             return found.manifest.to_json()
@@ -110,6 +111,7 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
             where = where_to(self.destination, manifest, context)
             landed = bring_home(hook, manifest, where, options_of(self), self.outlets, context)
         self._manifest = landed
-        if self.result_cache and record.fingerprint and not record.adopted:
+        is_ours = not record.adopted and not any(file.skipped for file in landed.files)
+        if self.result_cache and record.fingerprint and is_ours:
             ResultCache(self.result_cache).keep(record.fingerprint, landed)
         return landed.to_json()

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 #: A medium in a text, which may be the URL itself or JSON that holds it; short ones are shown as they are.
 _DATA: Final = re.compile(r"data:[^,\s\"']*,[^\s\"'\\]{200,}", re.IGNORECASE)
+_WHOLE: Final = re.compile(r"\s*data:[^,\s\"']*;base64,[A-Za-z0-9+/_\-\s]{200,}={0,2}\s*\Z", re.IGNORECASE)
 _NAME: Final = re.compile(r"data:sha256,[0-9a-f]{64}")
 _KEPT: Final = "_orvideo_media"
 
@@ -56,6 +57,8 @@ def _aside(text: str, kept: dict[str, str]) -> str:
         kept[name] = found[0]
         return name
 
+    if _WHOLE.match(text):  # line breaks are allowed in it
+        return _WHOLE.sub(name, text)
     return _DATA.sub(name, text)
 
 

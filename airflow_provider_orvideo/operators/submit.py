@@ -125,6 +125,7 @@ class OrVideoSubmitOperator(BaseOperator):
     ui_color = "#e6ecff"
     frame_images = MediaField()
     input_references = MediaField()
+    provider = MediaField()
 
     def __init__(
         self,
@@ -221,7 +222,7 @@ class OrVideoSubmitOperator(BaseOperator):
         """Order the video, or find the one that an earlier attempt ordered, and wait for it."""
         return self._obtain(context)
 
-    def _obtain(self, context: Context) -> dict[str, Any]:
+    def _obtain(self, context: Context, *, goes_on: bool = False) -> dict[str, Any]:
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
         from airflow_provider_orvideo.inputs.resolve import resolve  # noqa: PLC0415
@@ -235,8 +236,8 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.operators.orders import prepared, rules_of  # noqa: PLC0415
 
         with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
-            models = self._models()
-            wanted = self._wanted(context)
+            self._job_id = None  # of an earlier model's job that has ended
+            models, wanted = self._wanted_or_why_not(context)
             client = hook.get_conn()
             attempt = Attempt(
                 conn_id=self.orvideo_conn_id,
@@ -247,6 +248,7 @@ class OrVideoSubmitOperator(BaseOperator):
                 timeout=self.timeout if self.wait_for_completion else None,
                 poll_interval=self.poll_interval,
                 models=models,
+                goes_on=goes_on,
                 callbacks=Callbacks.configured(),
             )
             # A setting that cannot be read must show before anything is ordered.
@@ -284,7 +286,7 @@ class OrVideoSubmitOperator(BaseOperator):
     def execute_complete(self, context: Context, event: dict[str, Any] | None = None) -> dict[str, Any]:
         """Record how the wait ended, and return the manifest or fail with what to do. Reads nothing but the event."""
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
-        from airflow_provider_orvideo.operators.conclusion import conclude, settle  # noqa: PLC0415
+        from airflow_provider_orvideo.operators.conclusion import conclude, is_kept, settle  # noqa: PLC0415
         from airflow_provider_orvideo.operators.observing import waited  # noqa: PLC0415
         from airflow_provider_orvideo.operators.orders import falls_back  # noqa: PLC0415
         from airflow_provider_orvideo.polling.event import WaitEvent  # noqa: PLC0415
@@ -296,8 +298,9 @@ class OrVideoSubmitOperator(BaseOperator):
         with airflow_failures(self._policies):
             record = settle(ended, store, max_tries=of_attempt(context, "max_tries"))
             self._budget(context, store).settle(record)
-            if falls_back(record, self._policies, self._models):
-                return self._obtain(context)
+            # The next order is decided by the record: one that does not say how this job ended would order it again.
+            if falls_back(record, self._policies, self._models) and is_kept(record, store):
+                return self._obtain(context, goes_on=True)
             manifest = conclude(record, store, self._policies)
             return self._hand_over(context, self._with_request(context, manifest, record), record)
 
@@ -363,6 +366,21 @@ class OrVideoSubmitOperator(BaseOperator):
         with suppress(RequestInvalidError):
             return outline(self._request())
         return None
+
+    def _wanted_or_why_not(self, context: Context) -> tuple[tuple[str, ...], VideoRequest | Callable[[], VideoRequest]]:
+        """Return models and request; a request that cannot be built any more must not hide a paid job."""
+        from airflow_provider_orvideo.exceptions import RequestInvalidError  # noqa: PLC0415
+
+        try:
+            return self._models(), self._wanted(context)
+        except RequestInvalidError as error:
+            problem = error
+
+            def tell() -> VideoRequest:
+                raise problem
+
+            self.log.warning("What is wanted cannot be told; a job on record is followed all the same. %s", error)
+            return (), tell
 
     # ── Helpers ──────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from airflow_provider_orvideo import exceptions as exc
+from airflow_provider_orvideo.inputs.resolve import connect
 from airflow_provider_orvideo.inputs.settings import input_options
 from airflow_provider_orvideo.ledger.decision import Adopt, Ambiguous, Changed, Submit, decide
 from airflow_provider_orvideo.ledger.fingerprint import fingerprint
@@ -230,7 +231,7 @@ class Batch:
         if earlier and (self._was_refused(state, earlier) if record is None else self._has_failed(record, earlier)):
             state.keep(earlier)
             return
-        is_mine = record is not None and record.try_number is not None and record.try_number == self._wishes.try_number
+        is_mine = self._is_mine(record)
         # In one attempt an item is ordered once, whatever its policies say: it is retries that order again.
         decision = None if is_mine and record else self._decision(state)
         if is_mine and record and record.phase == Phase.INTENT:
@@ -301,6 +302,10 @@ class Batch:
         )
         return state.blank(order, self._wishes, earlier)
 
+    def _is_mine(self, record: Record | None) -> bool:
+        """Whether this attempt ordered the item."""
+        return record is not None and record.try_number is not None and record.try_number == self._wishes.try_number
+
     def _is_of_this_attempt(self, line: Line) -> bool:
         return line.try_number is not None and line.try_number == self._wishes.try_number
 
@@ -350,6 +355,8 @@ class Batch:
             batch = self._of(Todo.ORDER)[:places]
             if not batch:
                 return
+            # In the task's own thread: Airflow's connections are read there.
+            connect(state.item.request for state in batch)
             each(order, batch, at_once=self._wishes.max_concurrent_submits)
             if isinstance(self._halt, BatchBudgetError) and self._spending.has_freed:
                 # What did not fit may fit now. Whatever freed it is no longer waiting, so this ends.
@@ -358,7 +365,7 @@ class Batch:
     def _order_one(self, counter: Counter, state: State) -> None:
         state.line = state.line.model_copy(update={"error": None, "retryable": None})
         try:
-            state.record = counter.order(state.item, state.store)
+            state.record = counter.order(state.item, state.store, goes_on=self._is_mine(state.record))
         except exc.OrVideoError as error:
             self._was_not_ordered(state, error)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_orvideo.exceptions import OrVideoError, RequestInvalidError
+from airflow_provider_orvideo.exceptions import DestinationExistsError, OrVideoError, RequestInvalidError
 from airflow_provider_orvideo.landing import media
 from airflow_provider_orvideo.landing.land import land
 from airflow_provider_orvideo.landing.naming import destination
@@ -57,6 +57,8 @@ class Landings:
         self._on_landed = on_landed
         #: One for each store. Made in the task's own thread, since Airflow's connections are read there.
         self._publishers: dict[str, Publisher] = {}
+        #: The address of each item's first video.
+        self._taken: dict[str, str] = {}
 
     def where(self, key: str, *, job_id: str, model: str) -> Destination:
         """Return where the videos of an item go.
@@ -73,7 +75,7 @@ class Landings:
             DestinationError: the pattern or the store cannot be used.
             RequestInvalidError: two items have one address.
         """
-        taken: dict[str, str] = {}
+        taken = self._taken
         for item in items:
             # A job's id is each job's own, so that any two will do.
             where = self.where(item.key, job_id=f"job-of-{len(taken)}", model=item.request.model)
@@ -94,10 +96,22 @@ class Landings:
             job = state.manifest()
             try:
                 where = self.where(state.item.key, job_id=job.job_id, model=job.model or "unknown")
+                self._require_own(state.item.key, where, job.outputs)
                 ready.append((state, where, self._publisher(where)))
             except OrVideoError as error:
                 self._failed(state, error)
         each(self._land, ready, at_once=self._wishes.max_concurrent_downloads)
+
+    def _require_own(self, key: str, where: Destination, outputs: int) -> None:
+        """Refuse to lay a further video of an item where another item's first one goes."""
+        for index in range(1, outputs):
+            uri = where.uri(index, media.MP4.extension, outputs=outputs)
+            if self._taken.get(uri, key) != key:
+                raise DestinationExistsError(
+                    f"Video {index} of item {key!r} would lie at {uri}, where that of item {self._taken[uri]!r} goes. "
+                    "Nothing was overwritten; the video is paid for. Put {index} or {job_id} into 'destination' and "
+                    "clear this task."
+                )
 
     def _publisher(self, where: Destination) -> Publisher:
         first = where.uri(0, media.MP4.extension, outputs=1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_orvideo.preflight.inspection import Rules
 
 
-def attempt_of(wishes: Wishes, item: Item) -> Attempt:
+def attempt_of(wishes: Wishes, item: Item, *, goes_on: bool = False) -> Attempt:
     """Return who asks for an item, and what its author wants."""
     return Attempt(
         conn_id=wishes.conn_id,
@@ -36,6 +36,7 @@ def attempt_of(wishes: Wishes, item: Item) -> Attempt:
         timeout=wishes.timeout,
         poll_interval=wishes.poll_interval,
         models=item.models,
+        goes_on=goes_on,
         callbacks=wishes.callbacks,
     )
 
@@ -60,7 +61,7 @@ class Counter:
     spending: Spending
     task_instance: object
 
-    def order(self, item: Item, store: Store) -> Record:
+    def order(self, item: Item, store: Store, *, goes_on: bool = False) -> Record:
         """Order one item, unless its record says that it was ordered. May be called from several threads.
 
         All that is special to an item's order is said here, as the submit operator says it for its one.
@@ -68,7 +69,7 @@ class Counter:
         Raises:
             OrVideoError: as `obtain` raises it.
         """
-        attempt = attempt_of(self.wishes, item)
+        attempt = attempt_of(self.wishes, item, goes_on=goes_on)
         with ordering(attempt.conn_id, self.task_instance) as watch:
 
             def prepare(request: VideoRequest) -> Prepared:

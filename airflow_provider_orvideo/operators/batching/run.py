@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_orvideo.api.client import VideoClient
-from airflow_provider_orvideo.exceptions import ConfigurationError
+from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError, RequestInvalidError
 from airflow_provider_orvideo.landing.land import LandingOptions
 from airflow_provider_orvideo.ledger.callbacks import Callbacks
+from airflow_provider_orvideo.manifests import iso
 from airflow_provider_orvideo.operators.announcing import tell_collector, tell_outlets
 from airflow_provider_orvideo.operators.batching.engine import Batch
 from airflow_provider_orvideo.operators.batching.items import read_items
 from airflow_provider_orvideo.operators.batching.landings import Landings
-from airflow_provider_orvideo.operators.batching.lines import Owner, default_uri, read_lines
+from airflow_provider_orvideo.operators.batching.lines import Line, Owner, default_uri, read_lines
 from airflow_provider_orvideo.operators.batching.looking import AT_ONCE
 from airflow_provider_orvideo.operators.batching.spending import Spending
 from airflow_provider_orvideo.operators.batching.state import State
@@ -27,13 +28,14 @@ from airflow_provider_orvideo.operators.media_field import media_of
 from airflow_provider_orvideo.preflight.inspection import dollars
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from airflow.sdk.bases.hook import BaseHook
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
     from airflow_provider_orvideo.landing.naming import Destination
+    from airflow_provider_orvideo.ledger.stores import Store
     from airflow_provider_orvideo.manifests import LandedManifest
     from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
 
@@ -81,7 +83,16 @@ def prepared(operator: OrVideoBatchOperator, context: Context, hook: OrVideoHook
         OrVideoError: an argument, the list, the destination or the manifest cannot be used.
     """
     requests, defaults = (media_of(operator, value) for value in (operator.requests, operator.defaults))
-    items = read_items(requests, defaults=defaults, model=operator.model)
+    try:
+        items = read_items(requests, defaults=defaults, model=operator.model)
+    except (ConfigurationError, RequestInvalidError) as error:
+        if not is_resumed:
+            raise
+        why = " ".join(error.problems) if isinstance(error, RequestInvalidError) else str(error)
+        raise BatchIncompleteError(
+            f"The list cannot be used any more: {why} Jobs that this task has ordered go on and bill. Mend the list, "
+            "then retry or clear this task: it finds those jobs, and pays for none twice."
+        ) from error
     wishes = _wishes(operator, context)
     task_instance = context["ti"]
     values = placeholders(context)
@@ -99,7 +110,7 @@ def prepared(operator: OrVideoBatchOperator, context: Context, hook: OrVideoHook
         stores = stores_for(context, (item.key for item in items), warn=not is_resumed)
         batch = Batch(
             [State(item, stores[item.key], owner) for item in items],
-            earlier=read_lines(manifest, owner),
+            earlier=_with_records(read_lines(manifest, owner), stores, context),
             manifest=manifest,
             client=client,
             wishes=wishes,
@@ -111,6 +122,23 @@ def prepared(operator: OrVideoBatchOperator, context: Context, hook: OrVideoHook
         )
         batch.begin()
         yield Run(batch, manifest, where, landed)
+
+
+def _with_records(lines: dict[str, Line], wanted: Mapping[str, Store], context: Context) -> dict[str, Line]:
+    """Look after items that left the list: a worker may have died between their orders and the manifest.
+
+    Raises:
+        LedgerUnavailableError: a record cannot be read.
+    """
+    gone = [key for key, line in lines.items() if key not in wanted and not line.is_worth_keeping]
+    for key, store in stores_for(context, gone, warn=False).items():
+        record = store.load()
+        if record is not None:
+            shared = ("job_id", "cost_usd", "estimated_cost_usd", "model", "past", "try_number")
+            job: dict[str, Any] = {name: getattr(record, name) for name in shared}
+            job |= {"job_status": record.status, "lost": tuple(str(iso(at)) for at in record.all_lost())}
+            lines[key] = lines[key].model_copy(update=job)
+    return lines
 
 
 def _wishes(operator: OrVideoBatchOperator, context: Context) -> Wishes:

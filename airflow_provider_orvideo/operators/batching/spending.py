@@ -78,7 +78,9 @@ class Spending:
                 "reserved."
             )
         with self._lock:
-            taken = sum(self._spent.values(), Decimal(0)) + sum(self._reserved.values(), Decimal(0))
+            # What was set aside for a model that did not accept the order is free for the next one.
+            others = (held for of, held in self._reserved.items() if of != key)
+            taken = sum(self._spent.values(), Decimal(0)) + sum(others, Decimal(0))
             if taken + amount > self._budget:
                 raise BatchBudgetError(
                     f"{_NOT_SENT} Of 'budget_usd', {Dollars(self._budget)}, {Dollars(taken)} is spent or reserved, and "

@@ -170,7 +170,8 @@ class State:
     def falls_back(self, wishes: Wishes) -> bool:
         """Whether the job ended so that another of the item's models is asked."""
         record = self.record
-        if record is None or record.phase != Phase.TERMINAL:
+        # Whoever names a job wants its end, not another order.
+        if record is None or record.phase != Phase.TERMINAL or self.item.adopt is not None:
             return False
         return falls_back(record, wishes.policies, lambda: self.item.models)
 
