@@ -20,6 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 
 EXTRAS := --extra s3 --extra media --extra simulator --group dev
+DISTRIBUTED_EXTRAS := $(EXTRAS) --group distributed
 ALL_EXTRAS := --extra s3 --extra gcs --extra azure --extra media --extra simulator --extra openlineage --group extras
 
 .PHONY: help
@@ -47,6 +48,9 @@ constraints: $(UV)  ## Compile the pinned environment anew.
 		--custom-compile-command "make constraints" --upgrade $(EXTRAS) pyproject.toml --output-file constraints/dev.txt
 	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
 		--custom-compile-command "make constraints" --upgrade $(ALL_EXTRAS) pyproject.toml --output-file constraints/extras.txt
+	$(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url --no-emit-find-links \
+		--custom-compile-command "make constraints" --upgrade $(DISTRIBUTED_EXTRAS) pyproject.toml \
+		--output-file constraints/distributed.txt
 	echo uv | $(UV) pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-emit-index-url \
 		--no-emit-find-links --custom-compile-command "make constraints" --upgrade - --output-file constraints/uv.txt
 
@@ -122,6 +126,36 @@ $(AZURITE):
 test-extras: $(EXTRAS_STAMP) $(AZURITE)  ## Landing on S3, Azure Blob, Google Cloud Storage and this machine; OpenLineage.
 	ORVIDEO_EXTRAS=all .venv-extras/bin/python -m pytest tests/stores tests/airflow_side/test_download_lineage.py $(PYTEST_ARGS)
 
+# Celery, PostgreSQL and Redis have nothing to do in the environment that everything else is checked in.
+DISTRIBUTED_STAMP := .venv-distributed/.installed
+DISTRIBUTED_BIN := $(ROOT)/.venv-distributed/bin
+$(DISTRIBUTED_STAMP): $(UV) constraints/distributed.txt pyproject.toml
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-distributed
+	$(UV) pip install --quiet --python $(DISTRIBUTED_BIN)/python --require-hashes --compile-bytecode \
+		--requirement constraints/distributed.txt
+	$(UV) pip install --quiet --python $(DISTRIBUTED_BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(DISTRIBUTED_STAMP)
+
+.PHONY: distributed-setup
+distributed-setup: $(DISTRIBUTED_STAMP)
+	@$(DISTRIBUTED_BIN)/python scripts/local_services.py
+
+# A private world of processes, mounts and networks, in which each host can have its own; it ends with the command.
+APART := unshare --net --mount --pid --fork --kill-child --mount-proc
+
+.PHONY: distributed
+distributed: distributed-setup  ## The examples on two workers and two triggerers, which are lost on the way; about 4 minutes.
+	@if [ "$$(id -u)" = 0 ] && command -v ip >/dev/null && $(APART) true 2>/dev/null; then \
+		$(APART) env ORVIDEO_DISTRIBUTED=namespaces $(DISTRIBUTED_BIN)/python -m pytest -q -s tests/distributed $(PYTEST_ARGS); \
+	else \
+		ORVIDEO_DISTRIBUTED=folders $(DISTRIBUTED_BIN)/python -m pytest -q -s tests/distributed $(PYTEST_ARGS); \
+	fi
+
+.PHONY: soak
+soak: distributed-setup  ## N=2000 videos while calls fail and processes die; ends after DURATION=25 minutes at the latest.
+	$(DISTRIBUTED_BIN)/python scripts/soak.py --videos $(or $(N),2000) --minutes $(or $(DURATION),25) \
+		--kill-every $(or $(KILL),60) $(SOAK_ARGS)
+
 .PHONY: browser
 browser: setup  ## The UI's pages in a real Chromium, on real Airflow; needs Debian's chromium.
 	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && apt-get update -qq && apt-get install -qq -y chromium >/dev/null; } \
@@ -170,4 +204,4 @@ bench-download: setup  ## A landing of 512 MB to a file and to S3, next to curl,
 
 .PHONY: clean
 clean:  ## Remove everything that the commands above made.
-	rm -rf .venv .venv-extras .tools .cache .demo .standalone build dist docs/_build
+	rm -rf .venv .venv-extras .venv-distributed .tools .cache .demo .standalone build dist docs/_build

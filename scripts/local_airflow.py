@@ -75,10 +75,12 @@ class LocalSimulator:
     Args:
         folder: where its log and ready file lie.
         arguments: for ``python -m airflow_provider_orvideo.simulator``.
+        host: address to listen on.
     """
 
     folder: Path
     arguments: tuple[str, ...] = ()
+    host: str = HOST
     base_url: str = ""
     control_url: str = ""
 
@@ -88,8 +90,16 @@ class LocalSimulator:
         self.folder.mkdir(parents=True, exist_ok=True)
         ready = self.folder / "simulator.json"
         ready.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "airflow_provider_orvideo.simulator", "--host", HOST, "--port", "0"]
-        command += ["--ready-file", str(ready), "--log", str(self.folder / "requests.jsonl"), *self.arguments]
+        command = [sys.executable, "-m", "airflow_provider_orvideo.simulator", "--host", self.host]
+        command += [
+            "--port",
+            "0",
+            "--ready-file",
+            str(ready),
+            "--log",
+            str(self.folder / "requests.jsonl"),
+            *self.arguments,
+        ]
         with (self.folder / "simulator.log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)  # noqa: S603
             try:
@@ -109,6 +119,10 @@ class LocalSimulator:
     def post(self, path: str, body: Any = None) -> Any:  # noqa: ANN401 - JSON
         """Write to the control endpoint."""
         return httpx.post(f"{self.control_url}{path}", json=body).raise_for_status().json()
+
+    def delete(self, path: str) -> None:
+        """Delete at the control endpoint."""
+        httpx.delete(f"{self.control_url}{path}").raise_for_status()
 
     @property
     def posts(self) -> int:
