@@ -130,7 +130,10 @@ def _opened(path: Path) -> InputContainer:
         head = file.read(8)
     demuxer = _DEMUXERS.get(head[:4]) or _DEMUXERS.get(head[4:], "mov")
     # Titles and comments may be in any encoding, and are not looked at.
-    return av.open(str(path), format=demuxer, metadata_errors="replace")
+    try:
+        return av.open(str(path), format=demuxer, metadata_errors="replace")
+    except TypeError:  # PyAV 19 takes no such argument, and replaces by itself
+        return av.open(str(path), format=demuxer)
 
 
 def _seen(file: InputContainer) -> Probe:

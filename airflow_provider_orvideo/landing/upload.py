@@ -13,7 +13,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider_orvideo.landing.protocols import AZURE, GCS, S3
+from airflow_provider_orvideo.landing.protocols import AZURE, GCS, S3, connection_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,7 +73,7 @@ def _transfer_manager(path: ObjectStoragePath) -> Upload | None:
 
     if type(path.fs) is not S3FileSystem:
         return None  # attached by hand
-    hook = S3Hook(aws_conn_id=path._conn_id)  # noqa: SLF001 - the only name for it below Airflow 3.3
+    hook = S3Hook(aws_conn_id=connection_of(path))
     special = {"signer", "proxy-uri"} & set(hook.service_config or {})
     if special or hook.get_session().get_credentials() is None:
         return None

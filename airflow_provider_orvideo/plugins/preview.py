@@ -6,6 +6,7 @@ import asyncio
 import logging
 import re
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -187,7 +188,7 @@ def _span(request: Request, size: int, etag: str) -> Span:
         return span_of(request.headers, size=size, etag=etag)
     except RangeError as error:
         raise HTTPException(
-            status.HTTP_416_RANGE_NOT_SATISFIABLE,
+            HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,  # Starlette renamed its own
             f"The Range header {error}.",
             headers={"Content-Range": f"bytes */{size}"},
         ) from None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from pydantic import ValidationError
 
+from airflow_provider_orvideo.landing.protocols import connection_of
 from airflow_provider_orvideo.manifests import LandedManifest
 from airflow_provider_orvideo.plugins.allowed import Allowed, NotAllowedError
 
@@ -172,7 +173,7 @@ def _store_path(allowed: Allowed) -> ObjectStoragePath:
     place = allowed.place
     path = ObjectStoragePath(place.uri)
     # What was allowed and what the file system is asked for must be the same, whatever a later version parses.
-    same = (path.conn_id, path.path.lstrip("/")) == (place.conn_id, f"{place.bucket}/{place.key}")
+    same = (connection_of(path), path.path.lstrip("/")) == (place.conn_id, f"{place.bucket}/{place.key}")
     _require(same, "is read in another way by Airflow's ObjectStoragePath")
     return path
 

@@ -120,9 +120,10 @@ def inspect(client: VideoClient, request: VideoRequest, rules: Rules) -> Inspect
     if rules.preflight:
         models = _models(client, rules)
         request = resolved(request, models, rules.on_unsupported)
-        found = Inspected(request, _estimate(request, models))
-        log.info("Estimated cost: %s. The bill may differ; the API has no cap.", found.estimate)
-        _require_allowed(found.estimate, rules)
+        expected = _estimate(request, models)
+        found = Inspected(request, expected)
+        log.info("Estimated cost: %s. The bill may differ; the API has no cap.", expected)
+        _require_allowed(expected, rules)
     if rules.check_budget:
         _require_funds(client, found.estimate)
     return found
@@ -145,9 +146,7 @@ def _estimate(request: VideoRequest, models: tuple[VideoModel, ...] | None) -> E
     return estimate(request, model)
 
 
-def _require_allowed(cost: Estimate | None, rules: Rules) -> None:
-    if cost is None:
-        return
+def _require_allowed(cost: Estimate, rules: Rules) -> None:
     if cost.usd is None and rules.on_unknown_cost == "fail":
         raise CostLimitError(
             f"{_NOT_SENT} What this video will cost is {cost}, and 'on_unknown_cost' is 'fail'. Set what the estimate "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 import warnings
 from collections.abc import Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -94,6 +95,7 @@ class RunDag:
             dag = self._read(self.root / dag, dag_id)
         errors: dict[str, BaseException] = {}
         dates: dict[str, Any] = {} if logical_date is None else {"logical_date": logical_date}
+        _load_airflows_server()
         with self._found(dag), _hurried(dag, timeout), _errors_kept(errors), warnings.catch_warnings():
             # Airflow's in-process API server drags it in; it is not for a team's tests to mend.
             warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
@@ -138,7 +140,11 @@ class RunDag:
                     "kwargs": {"path": dag.fileloc},
                 }
                 patch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", json.dumps([bundle]))
-            yield
+                _forget_bundles()
+            try:
+                yield
+            finally:
+                _forget_bundles()
 
 
 def make_database() -> None:
@@ -148,6 +154,22 @@ def make_database() -> None:
         from airflow.utils.db import initdb  # noqa: PLC0415 - not before the home is set
 
         initdb()
+
+
+def _load_airflows_server() -> None:
+    """Import what ``dag.test()`` will; that Airflow's server uses deprecated names is not for teams to mend."""
+    with warnings.catch_warnings(), suppress(ImportError):
+        warnings.simplefilter("ignore")
+        importlib.import_module("airflow.api_fastapi.execution_api.routes")
+
+
+def _forget_bundles() -> None:
+    """Let Airflow 3.4 read the configured bundles anew; it does so once in the life of a process, older ones always."""
+    from airflow.dag_processing.bundles import manager  # noqa: PLC0415 - not before the home is set
+
+    remembered: Any = getattr(manager, "_load_bundle_config_snapshot", None)
+    if remembered is not None:
+        remembered.cache_clear()
 
 
 def _is_in_database(dag: DAG) -> bool:

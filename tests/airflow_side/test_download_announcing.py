@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk import Asset, AssetAlias
-from airflow.sdk import lineage as sdk_lineage
 from airflow.sdk.definitions.asset import AssetUniqueKey
 from airflow.sdk.execution_time.context import OutletEventAccessors
+
+try:
+    from airflow.sdk import lineage as sdk_lineage
+
+    READERS = "airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins"
+except ImportError:  # Airflow 3.1
+    from airflow.lineage import hook as sdk_lineage  # type: ignore[attr-defined,no-redef]
+
+    READERS = ""
 
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
 from airflow_provider_orvideo.landing.naming import destination
@@ -61,12 +69,18 @@ def download(context: Context, execute: Execute) -> Download:
 @pytest.fixture
 def reported(monkeypatch: pytest.MonkeyPatch) -> Iterator[Made]:
     """What Airflow's real collector of hook lineage was told is made; it only listens where a plugin reads it."""
-    monkeypatch.setattr(
-        "airflow.sdk.plugins_manager.get_hook_lineage_readers_plugins", lambda: [sdk_lineage.HookLineageReader]
-    )
-    sdk_lineage.get_hook_lineage_collector.cache_clear()
+    if READERS:
+        monkeypatch.setattr(READERS, lambda: [sdk_lineage.HookLineageReader])
+        forget = sdk_lineage.get_hook_lineage_collector.cache_clear
+    else:
+        monkeypatch.setattr("airflow.plugins_manager.hook_lineage_reader_classes", [sdk_lineage.HookLineageReader])
+
+        def forget() -> None:
+            monkeypatch.setattr(sdk_lineage, "_hook_lineage_collector", None)
+
+    forget()
     yield lambda: sdk_lineage.HookLineageReader().retrieve_hook_lineage().outputs
-    sdk_lineage.get_hook_lineage_collector.cache_clear()
+    forget()
 
 
 def landed(*uris: str) -> LandedManifest:

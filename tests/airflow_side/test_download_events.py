@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_orvideo.simulator import Simulator
 
 DAG = """
@@ -37,6 +40,8 @@ with DAG("landing_events", schedule=None):
 @pytest.fixture
 def _database() -> None:
     """Make the database of this session's Airflow home, where no other test did."""
+    if version("apache-airflow") == "3.1.0":
+        pytest.skip("dag.test() of Airflow 3.1.0 knows no DAG that a DAG processor has not read")
     airflow = Path(sys.executable).parent / "airflow"
     done = subprocess.run(  # noqa: S603 - our own program
         [airflow, "db", "migrate"], capture_output=True, text=True, check=False, timeout=120
@@ -48,7 +53,7 @@ def _database() -> None:
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
 @pytest.mark.usefixtures("_database")
 def test_airflow_keeps_the_manifest_with_each_assets_event(
-    sim: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sim: Simulator, dag_bag: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
@@ -58,7 +63,8 @@ def test_airflow_keeps_the_manifest_with_each_assets_event(
     bundle = {"name": "films", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
     bundles = json.dumps([bundle | {"kwargs": {"path": str(dags)}}])
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
-    bag = DagBag(dags, bundle_name="films")
+    named = {"bundle_name": "films"} if "bundle_name" in inspect.signature(dag_bag).parameters else {}
+    bag = dag_bag(dags, **named)
     assert bag.import_errors == {}
     run = bag.dags["landing_events"].test()
     assert run.state == "success"

@@ -127,6 +127,9 @@ def test_what_is_left_of_a_limit_is_told(sim: Simulator) -> None:
     assert OrVideoHook().test_connection() == (True, "The API key works ($3.5 left of its limit).")
 
 
+@pytest.mark.skipif(
+    not hasattr(Connection, "test_connection"), reason="Airflow 3.1 tests connections in the API server only"
+)
 def test_airflow_itself_can_run_the_test(sim: Simulator, key: str) -> None:
     connection = Connection(conn_id="in_the_form", conn_type="orvideo", host=sim.base_url, password=key)
     assert connection.test_connection() == (True, "The API key works (no limit).")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk import DAG
-from airflow.serialization.serialized_objects import DagSerialization
+from airflow.serialization import serialized_objects
 
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.exceptions import ConfigurationError, RequestInvalidError
@@ -160,7 +160,10 @@ def test_a_prompt_that_speaks_of_none_is_a_prompt() -> None:
 
 
 def round_trip(dag: DAG) -> Any:  # noqa: ANN401 - the scheduler's view of the DAG
-    return DagSerialization.from_dict(json.loads(json.dumps(DagSerialization.to_dict(dag))))
+    # The class got its name with Airflow 3.2.
+    name = "DagSerialization" if hasattr(serialized_objects, "DagSerialization") else "SerializedDAG"
+    serialization: Any = getattr(serialized_objects, name)
+    return serialization.from_dict(json.loads(json.dumps(serialization.to_dict(dag))))
 
 
 def test_a_mapped_submit_serialises() -> None:

@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
 from airflow.sdk.bases.operator import TRIGGER_FAIL_REPR, TriggerFailureReason
-from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+
+try:
+    from airflow.sdk.exceptions import TaskDeferralError, TaskDeferralTimeout
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferralError, TaskDeferralTimeout  # type: ignore[no-redef]
 
 from airflow_provider_orvideo.exceptions import JobFailedError, JobUnreachableError, LedgerUnavailableError
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger

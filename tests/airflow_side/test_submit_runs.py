@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk.execution_time.context import NEVER_EXPIRE
+from airflow.sdk.execution_time import context as airflows_context
 
 from airflow_provider_orvideo.exceptions import JobTimedOutError, JobUnreachableError, OrVideoError
 from airflow_provider_orvideo.manifests import JobManifest
@@ -179,7 +179,7 @@ def test_every_write_of_the_record_is_kept_for_ever(
 ) -> None:
     execute(make_submit())
     assert len(store.retentions) == 3, "intent, submitted, terminal"
-    assert all(retention is NEVER_EXPIRE for retention in store.retentions)
+    assert all(retention is airflows_context.NEVER_EXPIRE for retention in store.retentions)
     assert sim.posts == 1
 
 

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
 from tests.airflow_side.conftest import (  # noqa: F401 - fixtures

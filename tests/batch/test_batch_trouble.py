@@ -7,8 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.providers.common.compat.sdk import AirflowFailException
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
 from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError
 from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator

@@ -34,11 +34,13 @@ REAL = {
 
 @pytest.mark.parametrize("name", REAL)
 def test_a_real_file_is_recognised_by_its_head(name: str, media: Media) -> None:
+    if name not in media:
+        pytest.skip(f"this Pillow writes no {name.upper()}; 11.3 and later do")
     assert recognise(media[name][:HEAD]) == REAL[name]
 
 
 def test_each_real_file_was_looked_at(media: Media) -> None:
-    assert set(media) == set(REAL)
+    assert set(REAL) - {"avif"} <= set(media) <= set(REAL)
 
 
 def box(major: bytes, *compatible: bytes) -> bytes:

@@ -38,5 +38,6 @@ def test_twenty_four_processes_never_spend_more_than_there_is(tmp_path: Path) ->
         line = last.get(f"submit.{answer['index']}", {"spent": "0", "reserved": "0"})
         assert Decimal(line["spent"]) + Decimal(line["reserved"]) == sum(map(Decimal, answer["bought"]))
     bought = sum(Decimal(amount) for answer in answers for amount in answer["bought"])
-    assert budget - Decimal("0.1") < bought <= budget, "what is left buys nothing more"
+    # Orders that end for less than was reserved free some of it, perhaps after the last task had asked.
+    assert budget - Decimal("0.2") < bought <= budget, "what is left buys next to nothing"
     assert sum(answer["refused"] for answer in answers) > 0

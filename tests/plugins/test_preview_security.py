@@ -498,7 +498,8 @@ def test_everything_works_below_a_path_of_the_base_url(ui_deployment: UiDeployme
         assert client.get(landed, headers={"Range": "bytes=0-9"}).status_code == 206
         assert client.get("/orvideo/pages/gallery").status_code == 200
         views = client.get("/api/v2/plugins").json()["plugins"][0]["external_views"]
-        assert {view["href"].partition("?")[0] for view in views} == {"/team/films/orvideo/pages/gallery"}
+        pages = {view["href"].partition("?")[0].removeprefix("/team/films/orvideo/pages/") for view in views}
+        assert {"gallery"} <= pages <= {"gallery", "video"}  # Airflow 3.4 has a tab for the video, too
         with ui_deployment.client(None, url) as nobody:
             assert nobody.get(landed).status_code == 401
             to_login = nobody.get("/orvideo/pages/gallery").headers["location"]

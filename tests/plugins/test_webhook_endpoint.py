@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import uvicorn
+from airflow.providers_manager import ProvidersManager
 from airflow.sdk import ObjectStoragePath
 from airflow.sdk.bases.operator import ExecutorSafeguard
+from airflow.sdk.execution_time import context as airflows_context
 from fastapi import FastAPI
 
 from airflow_provider_orvideo.exceptions import AmbiguousSubmitError, LedgerUnavailableError, OutcomeUnknownError
@@ -392,6 +394,13 @@ async def test_an_empty_secret_lets_nobody_in(call: Call, local: Callbacks, monk
     assert files(local) == {}
 
 
+@pytest.fixture
+def _configured() -> None:
+    """Let Airflow 3.1 read which options of providers are secrets; its API server does, and later versions always."""
+    ProvidersManager().initialize_providers_configuration()
+
+
+@pytest.mark.usefixtures("_configured")
 async def test_the_secret_may_come_from_a_command(
     call: Call, local: Callbacks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -401,6 +410,7 @@ async def test_the_secret_may_come_from_a_command(
     assert local.reported(NONCE) is not None
 
 
+@pytest.mark.usefixtures("_configured")
 async def test_a_command_that_fails_is_not_shown(
     call: Call, local: Callbacks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -550,6 +560,8 @@ def test_a_task_whose_answer_was_lost_lands_its_video_by_a_retry_once_the_job_ca
 ) -> None:
     assert local.webhook_url == URL
     monkeypatch.setattr(ExecutorSafeguard, "test_mode", True)
+    if not hasattr(airflows_context, "NEVER_EXPIRE"):  # Airflow 3.1 and 3.2 have no task state store; the fake is one
+        monkeypatch.setattr(airflows_context, "NEVER_EXPIRE", object(), raising=False)
     identity = {"dag_id": "films", "run_id": "manual__1", "task_id": "film", "map_index": -1}
     context: Any = {
         "ti": SimpleNamespace(**identity, try_number=1, max_tries=2),

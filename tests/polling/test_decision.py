@@ -216,3 +216,8 @@ def test_no_decision_waits_past_the_deadline_or_gives_a_time_that_cannot_be_slep
 )
 def test_the_first_poll_is_due(wait_of: WaitOf, now: float, changes: dict[str, float], expected: float) -> None:
     assert first_delay(wait_of(**changes), now=now) == pytest.approx(expected)
+
+
+def test_a_server_without_a_wish_is_asked_again_after_the_interval_however_short(wait_of: WaitOf) -> None:
+    wait = wait_of(poll_interval=0.25)
+    assert after_error(wait, Progress(), TRANSIENT["not sent"], now=BEFORE) == PollAgain(0.25, Progress(1, 0))

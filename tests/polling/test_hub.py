@@ -376,6 +376,8 @@ def test_the_end_of_the_loop_closes_everything(recwarn: pytest.WarningsRecorder)
             waits = [asyncio.create_task(server.wait_for(f"j{n}")) for n in range(30)]
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
 
+    gc.collect()  # what earlier tests left
+    recwarn.clear()
     before = sockets()
     asyncio.run(scene())
     gc.collect()

@@ -409,9 +409,10 @@ def test_an_address_outside_passes(host: str) -> None:
 
 
 def test_every_provider_slug_of_the_official_sdk_is_known() -> None:
-    from openrouter.components import ProviderOptions  # noqa: PLC0415 - heavy, and only this test needs it
-
-    slugs = {field.alias or name for name, field in ProviderOptions.model_fields.items()}
+    components = pytest.importorskip(
+        "openrouter.components", reason="the official SDK asks for a newer pydantic than this package does"
+    )
+    slugs = {field.alias or name for name, field in components.ProviderOptions.model_fields.items()}
     assert len(slugs) > 100
     assert slugs <= PROVIDER_SLUGS
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     RunPytest = Callable[..., "Outcome"]
 
 ROOT = Path(__file__).resolve().parents[2]
+#: Airflow 3.1 uses what it deprecates itself, and what newer libraries do.
+_OF_AIRFLOW = ("-W", "ignore::FutureWarning", "-W", "ignore::DeprecationWarning")
+WARNINGS = ("-W", "error", *(_OF_AIRFLOW if version("apache-airflow").startswith("3.1.") else ()))
 PLUGIN = "airflow_provider_orvideo.testing.plugin"
 
 
@@ -39,6 +43,13 @@ class Outcome:
 
 
 @pytest.fixture
+def _dag_test() -> None:
+    """For tests that let Airflow run a DAG."""
+    if version("apache-airflow") == "3.1.0":
+        pytest.skip("dag.test() of Airflow 3.1.0 knows no DAG that a DAG processor has not read")
+
+
+@pytest.fixture
 def run_pytest(tmp_path: Path) -> RunPytest:
     """Run pytest with the plugin and no other, warnings as errors, in a folder or on the text of one test module."""
 
@@ -58,7 +69,7 @@ def run_pytest(tmp_path: Path) -> RunPytest:
         shell = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
         # Other plugins stay away, and ours is named: this works whether or not this checkout is installed.
         shell |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONPATH": str(ROOT), **environment}
-        strict = ("-W", "error", "--strict-config", "--strict-markers", "-p", "no:cacheprovider")
+        strict = (*WARNINGS, "--strict-config", "--strict-markers", "-p", "no:cacheprovider")
         return Outcome(
             subprocess.run(  # noqa: S603 - our own program
                 [sys.executable, "-m", "pytest", "-p", plugin, *strict, *arguments],

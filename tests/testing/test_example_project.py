@@ -7,6 +7,8 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 PROJECT = Path(__file__).resolve().parents[2] / "docs" / "example_project"
 
 
+@pytest.mark.usefixtures("_dag_test")
 def test_the_example_project_passes_its_own_tests(run_pytest: Callable[..., Any], tmp_path: Path) -> None:
     project = tmp_path / "campaign"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns("__pycache__"))

@@ -152,6 +152,7 @@ with DAG("own", schedule=None):
 """
 
 
+@pytest.mark.usefixtures("_dag_test")
 def test_a_team_may_bring_an_airflow_of_its_own(run_pytest: RunPytest, tmp_path: Path) -> None:
     dags = tmp_path / "dags"
     dags.mkdir()
