@@ -101,7 +101,7 @@ docs: setup  ## Build the documentation into docs/_build/html; warnings are erro
 
 .PHONY: audit
 audit: setup  ## pip-audit: known vulnerabilities in the pinned environment; needs PyPI's or OSV's advisories.
-	$(BIN)/python scripts/audit.py constraints/dev.txt
+	$(BIN)/pip-audit --strict --requirement constraints/dev.txt --require-hashes --disable-pip --progress-spinner off
 
 .PHONY: dist
 dist: setup  ## Build sdist and wheel (out of the sdist) into dist, and check both.

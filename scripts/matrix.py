@@ -353,7 +353,7 @@ def read_outcome(path: Path, result: Result) -> None:
 
 def keep(result: Result) -> None:
     """Remember it for the docs; a part of the suite is nobody's result."""
-    if result.scope in {"", " with e2e"}:
+    if result.scope in {"", " with e2e", "short"}:
         (FOLDER / f"{result.cell}.json").write_text(json.dumps(dataclasses.asdict(result), indent=1))
 
 
@@ -391,7 +391,8 @@ def report(results: list[Result]) -> str:
         found = {name: result.versions.get(name, "") for name in TOLD}
         told = [found["apache-airflow"], result.python, *(found[name] for name in TOLD[1:])]
         counts = [str(result.passed), str(len(result.failed)), str(sum(result.skipped.values())), result.date]
-        lines.append("| " + " | ".join([result.cell, *told, *counts]) + " |")
+        name = f"{result.cell} ({result.scope.strip()})" if result.scope else result.cell
+        lines.append("| " + " | ".join([name, *told, *counts]) + " |")
     skipped: dict[str, dict[str, int]] = {}
     for result in results:
         for reason, count in result.skipped.items():

@@ -128,7 +128,7 @@ def test_what_is_left_of_a_limit_is_told(sim: Simulator) -> None:
 
 
 @pytest.mark.skipif(
-    not hasattr(Connection, "test_connection"), reason="Airflow 3.1 tests connections in the API server only"
+    not hasattr(Connection, "test_connection"), reason="Airflow 3.1 and 3.2 test connections in the API server only"
 )
 def test_airflow_itself_can_run_the_test(sim: Simulator, key: str) -> None:
     connection = Connection(conn_id="in_the_form", conn_type="orvideo", host=sim.base_url, password=key)
