@@ -24,18 +24,13 @@ def estimate(*, orvideo_conn_id: str = "orvideo_default", **request: Any) -> Est
         RequestInvalidError: the request breaks the API's schema, or its model does not support it.
     """
     # Imported here: whoever only parses the DAG never gets this far.
-    from airflow.providers.common.compat.sdk import conf  # noqa: PLC0415
-
     from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
-    from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
+    from airflow_provider_orvideo.operators.orders import catalogue_settings, request_of  # noqa: PLC0415
     from airflow_provider_orvideo.preflight.inspection import Rules, inspect  # noqa: PLC0415
     from airflow_provider_orvideo.preflight.pricing import Estimate  # noqa: PLC0415
 
-    rules = Rules(
-        cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
-        cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
-    )
-    wanted = request_of({"model": None, "previous_job_id": None, **request})
+    rules = Rules(**catalogue_settings())
+    wanted = request_of(request)
     with OrVideoHook(orvideo_conn_id) as hook:
         found = inspect(hook.get_conn(), wanted, rules).estimate
     return found or Estimate(reason="nothing was estimated")

@@ -10,7 +10,6 @@ from airflow.providers.common.compat.sdk import DecoratedOperator, context_merge
 
 from airflow_provider_orvideo.operators.arguments import REQUEST_FIELDS
 from airflow_provider_orvideo.operators.generate import OrVideoGenerateOperator
-from airflow_provider_orvideo.operators.media_field import media_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,8 +72,7 @@ class OrVideoDecoratedOperator(DecoratedOperator, OrVideoGenerateOperator):
     def _request(self) -> VideoRequest:
         from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
 
-        values = {name: media_of(self, getattr(self, name)) for name in REQUEST_FIELDS}
-        return request_of({**values, "model": self._named or self.model})
+        return request_of({**self._fields(), "model": self._named or self.model})
 
     def _models(self) -> tuple[str, ...]:
         return super()._models() if self.model else ()

@@ -73,8 +73,8 @@ def request_of(values: Mapping[str, Any]) -> VideoRequest:
         raise RequestInvalidError(
             tuple(f"'{name}' is the word None: its template found nothing; mend it, or pass None." for name in empty)
         )
-    previous = values["previous_job_id"]
-    given = {**written(values), "model": models_of(values["model"], previous)[0]}
+    previous = values.get("previous_job_id")
+    given = {**written(values), "model": models_of(values.get("model"), previous)[0]}
     if previous is not None and previous != "":
         given["previous_job_id"] = job_manifest(previous, "previous_job_id").job_id
     return VideoRequest.build(**given)
@@ -89,9 +89,16 @@ def rules_of(operator: Any) -> Rules:  # noqa: ANN401 - whoever has the argument
     return Rules(
         **{name: getattr(operator, name) for name in _PLAIN_RULES},
         max_cost_usd=dollars("max_cost_usd", operator.max_cost_usd),
-        cache_dir=conf.get("orvideo", "cache_dir", fallback="") or None,
-        cache_ttl=conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
+        **catalogue_settings(),
     )
+
+
+def catalogue_settings() -> dict[str, Any]:
+    """Return where and for how long Airflow's configuration keeps the catalogue, as `Rules` takes it."""
+    return {
+        "cache_dir": conf.get("orvideo", "cache_dir", fallback="") or None,
+        "cache_ttl": conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
+    }
 
 
 def prepared(

@@ -396,7 +396,10 @@ class OrVideoSubmitOperator(BaseOperator):
     def _request(self) -> VideoRequest:
         from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
 
-        return request_of({name: media_of(self, getattr(self, name)) for name in REQUEST_FIELDS})
+        return request_of(self._fields())
+
+    def _fields(self) -> dict[str, Any]:
+        return {name: media_of(self, getattr(self, name)) for name in REQUEST_FIELDS}
 
     def _budget(self, context: Context, store: Store) -> Budgeting:
         from airflow_provider_orvideo.operators.budgeting import Budgeting  # noqa: PLC0415

@@ -56,6 +56,16 @@ def run(fire: Callable[..., Any]) -> Run:
     return attempt
 
 
+@pytest.fixture
+def overloaded(sim: Simulator, make_context: MakeContext, fire: Callable[..., Any]) -> tuple[Any, dict[str, Any]]:
+    """The context of a task whose first model's job found no room, and the event that wakes it."""
+    sim.add_fault(OVERLOADED)
+    context: Any = make_context()
+    with pytest.raises(TaskDeferred) as deferral:
+        submit().execute(context)
+    return context, asyncio.run(fire(deferral.value.trigger))
+
+
 def asked(sim: Simulator) -> list[str]:
     return [str((entry.body or {}).get("model")) for entry in sim.requests(operation="createVideos")]
 
@@ -74,13 +84,9 @@ def test_without_a_place_for_records_no_other_model_is_asked(
 
 
 def test_a_record_that_a_person_deleted_meanwhile_asks_no_other_model(
-    sim: Simulator, make_context: MakeContext, store: FakeStateStore, fire: Callable[..., Any]
+    sim: Simulator, store: FakeStateStore, overloaded: tuple[Any, dict[str, Any]]
 ) -> None:
-    sim.add_fault(OVERLOADED)
-    context: Any = make_context()
-    with pytest.raises(TaskDeferred) as deferral:
-        submit().execute(context)
-    event = asyncio.run(fire(deferral.value.trigger))
+    context, event = overloaded
     store.values.clear()
     store.broken.add("set")
     with pytest.raises(AirflowFailException, match="overloaded"):
@@ -89,13 +95,9 @@ def test_a_record_that_a_person_deleted_meanwhile_asks_no_other_model(
 
 
 def test_an_end_that_cannot_be_recorded_asks_no_other_model(
-    sim: Simulator, make_context: MakeContext, store: FakeStateStore, fire: Callable[..., Any]
+    sim: Simulator, store: FakeStateStore, overloaded: tuple[Any, dict[str, Any]]
 ) -> None:
-    sim.add_fault(OVERLOADED)
-    context: Any = make_context()
-    with pytest.raises(TaskDeferred) as deferral:
-        submit().execute(context)
-    event = asyncio.run(fire(deferral.value.trigger))
+    context, event = overloaded
     store.broken.add("set")
     with pytest.raises(AirflowFailException, match="overloaded"):
         submit().execute_complete(context, event)

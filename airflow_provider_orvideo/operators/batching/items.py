@@ -95,7 +95,7 @@ def _item(row: Row, common: Mapping[str, Any], problems: Problems, keys: Counter
     values = {**common, **own}
     try:
         models = models_of(values.get("model"), values.get("previous_job_id"))
-        request = request_of({"model": None, "previous_job_id": None, **values})
+        request = request_of(values)
     except RequestInvalidError as error:
         problems.add(row.place, *error.problems)
         return None

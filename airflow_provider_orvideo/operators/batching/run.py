@@ -6,11 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError, RequestInvalidError
-from airflow_provider_orvideo.landing.land import LandingOptions
 from airflow_provider_orvideo.ledger.callbacks import Callbacks
 from airflow_provider_orvideo.manifests import iso
 from airflow_provider_orvideo.operators.announcing import tell_collector, tell_outlets
@@ -23,7 +20,7 @@ from airflow_provider_orvideo.operators.batching.spending import Spending
 from airflow_provider_orvideo.operators.batching.state import State
 from airflow_provider_orvideo.operators.batching.stores import stores_for
 from airflow_provider_orvideo.operators.batching.wishes import Wishes
-from airflow_provider_orvideo.operators.bringing import placeholders
+from airflow_provider_orvideo.operators.bringing import options_of, placeholders
 from airflow_provider_orvideo.operators.media_field import media_of
 from airflow_provider_orvideo.preflight.inspection import dollars
 
@@ -154,15 +151,8 @@ def _wishes(operator: OrVideoBatchOperator, context: Context) -> Wishes:
         max_in_flight=operator.max_in_flight,
         max_concurrent_submits=operator.max_concurrent_submits,
         max_concurrent_downloads=operator.max_concurrent_downloads,
-        landing=LandingOptions(
-            on_existing=operator.on_existing,
-            expect=operator.expect,
-            poster=operator.poster,
-            look_up_cost=operator.look_up_cost,
-            spool_dir=conf.get("orvideo", "spool_dir", fallback="") or None,
-            # As many as the author allows are under way already, one for each item.
-            concurrency=1,
-        ),
+        # As many as the author allows are under way already, one for each item.
+        landing=replace(options_of(operator), concurrency=1),
     )
 
 
