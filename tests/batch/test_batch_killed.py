@@ -128,10 +128,10 @@ def batch(faulty: Simulator, tmp_path: Path) -> Iterator[Killable]:
 
 def until(what: str, happens: Callable[[], object]) -> None:
     """Wait for an event."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not happens():
         assert time.monotonic() < deadline, f"waited for {what}"
-        time.sleep(0.01)
+        time.sleep(0.1)  # what is asked reads hundreds of files, and takes time from the simulator beside it
 
 
 def accepted(sim: Simulator) -> int:
