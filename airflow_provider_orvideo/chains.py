@@ -40,7 +40,12 @@ def film(
         The tasks, in the order of the film.
 
     Raises:
-        ValueError: no shots.
+        ValueError: no shots, or as at `OrVideoGenerateOperator` at parse time.
+        TypeError: an argument that `OrVideoGenerateOperator` does not take.
+        ConfigurationError: a policy has a value that is not allowed.
+
+    Source: which models continue jobs, OpenRouter's OpenAPI document of 2026-08-22 does not tell; that others are
+    refused, the live API in October 2026.
     """
     if not shots:
         raise ValueError("'shots' is empty; a film needs the prompt of at least one shot.")

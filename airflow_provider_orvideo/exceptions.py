@@ -181,6 +181,9 @@ class StatusError(OrVideoError):
         metadata: ``error.metadata`` of the answer, secrets removed.
         retry_after: seconds to wait as the server asked, or None.
         request_id: the server's id of the exchange, for support, or None.
+
+    Source of the statuses: OpenRouter's OpenAPI document of 2026-08-22, and its official SDK 1.3.84, which also
+    declares 403, 409, 410, 413, 499 and 503. 408 is told by its documentation.
     """
 
     #: What to do, appended to the message; each status knows its own.

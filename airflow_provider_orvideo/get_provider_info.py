@@ -99,7 +99,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "allow_insecure_http": {
                         "label": "Allow plain http",
-                        "description": "Let the API key travel unencrypted to a base URL that is not this machine.",
+                        "description": "Let the API key travel unencrypted to a base URL that is not this machine. "
+                        "Default: off.",
                         "schema": {"type": ["boolean", "null"], "default": False},
                     },
                 },
@@ -138,7 +139,8 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "webhook_secret": {
                         "description": "Signing secret of the OpenRouter workspace, for the API server only. Calls "
-                        "that are not signed with it are refused. Read again every minute.",
+                        "that are not signed with it are refused. Read again every minute. Empty: all calls are "
+                        "refused.",
                         "version_added": "0.1.0",
                         "type": "string",
                         "sensitive": True,

@@ -17,12 +17,20 @@ ACTIVITY_URL: Final = "https://openrouter.ai/activity"
 
 
 class OpenRouterLink(BaseOperatorLink):
-    """Opens the account's activity page."""
+    """Opens the account's activity page, https://openrouter.ai/activity; OpenRouter documents none for a single job."""
 
     name = "OpenRouter"
 
     def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:  # noqa: ARG002 - Airflow's signature
-        """Return the activity page, the same for every task."""
+        """Return the activity page, the same for every task.
+
+        Args:
+            operator: not looked at.
+            ti_key: not looked at.
+
+        Returns:
+            Its URL.
+        """
         return ACTIVITY_URL
 
 
@@ -36,6 +44,13 @@ class VideoLink(BaseOperatorLink):
 
         It is a path and no URL, since a worker need not know under which name people reach the API server. The path of
         ``[api] base_url`` comes before it, so where that has one, workers must be told.
+
+        Args:
+            operator: not looked at.
+            ti_key: name of the task instance.
+
+        Returns:
+            A path that begins with a slash.
         """
         base = urlsplit(conf.get("api", "base_url", fallback="") or "").path.rstrip("/")
         query = {name: getattr(ti_key, name) for name in ("dag_id", "run_id", "task_id", "map_index")}

@@ -14,14 +14,18 @@ def estimate(*, orvideo_conn_id: str = "orvideo_default", **request: Any) -> Est
     """Estimate what a request would cost, as the operators do before they order. Call it in a task.
 
     Args:
-        orvideo_conn_id: Airflow connection of type ``orvideo``, by which the price list is asked for, once an hour.
-        request: the fields of a request, as `OrVideoGenerateOperator` takes them.
+        orvideo_conn_id: Airflow connection of type ``orvideo``, by which the price list is asked for where the copy of
+            this host is older than ``[orvideo] cache_ttl``. Default: ``orvideo_default``.
+        request: the fields of a request, as `OrVideoGenerateOperator` takes them; ``model`` is always needed.
 
     Returns:
         An `Estimate`; its ``usd`` is the high end in US dollars, None where nobody can tell; then ``reason`` says why.
 
     Raises:
         RequestInvalidError: the request breaks the API's schema, or its model does not support it.
+        ConfigurationError: the connection cannot work.
+
+    Source: OpenRouter's price list, and bills; see `airflow_provider_orvideo.preflight.pricing.estimate`.
     """
     # Imported here: whoever only parses the DAG never gets this far.
     from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415

@@ -30,8 +30,8 @@ myst_heading_anchors = 3
 nitpicky = True
 nitpick_ignore_regex = [
     # Other libraries have no page here, and nothing is fetched to find theirs.
-    ("py:(class|exc)", r"(airflow|collections|datetime|decimal|httpx|pathlib|pydantic)\..+"),
-    ("py:(class|exc)", r"AirflowFailException|AirflowSensorTimeout"),
+    ("py:(class|exc)", r"(airflow|collections|contextlib|datetime|decimal|httpx|pathlib|pydantic)\..+"),
+    ("py:(class|exc)", r"AirflowFailException|AirflowNotFoundException|AirflowSensorTimeout|AirflowSkipException"),
     ("py:class", r"(~|airflow_provider_orvideo\.decorators\.)[PR]"),
     # For type checkers; their fields are arguments of the operators.
     ("py:class", r"airflow_provider_orvideo\.operators\.typed\..+"),
@@ -40,7 +40,7 @@ nitpick_ignore_regex = [
 autodoc_member_order = "bysource"
 # The signatures of operators are long: defaults stand there, types with each argument.
 autodoc_typehints = "description"
-autodoc_typehints_description_target = "documented"
+autodoc_typehints_description_target = "documented_params"
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
 autoclass_content = "class"

@@ -80,6 +80,8 @@ class ContentHead:
     Attributes:
         content_type: media type as the server says, without parameters; the provider's own, usually ``video/mp4``.
         content_length: bytes to come, where the server says so (today it does not).
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. No length: the live API, September and October 2026.
     """
 
     content_type: str

@@ -54,7 +54,13 @@ class VideoClient(ClientBase):
     Args:
         config: where and as whom to call.
         transport: for tests; replaces the network.
-        sleep: how to pause between attempts; for tests.
+        sleep: pauses between attempts, is given the seconds; for tests.
+
+    Raises:
+        ConfigurationError: the environment's proxy variables cannot be used; nothing was sent.
+
+    Source: operations and statuses are those of OpenRouter's OpenAPI document of 2026-08-22 and of its official SDK
+    1.3.84.
     """
 
     def __init__(
@@ -88,7 +94,7 @@ class VideoClient(ClientBase):
 
         Args:
             request: what to make.
-            retry: for failures that left nothing accepted (no connection, 429); default the configuration's, three
+            retry: for failures that left nothing accepted (no connection, 429). Default: the configuration's, three
                 calls in all.
 
         Returns:
@@ -96,7 +102,9 @@ class VideoClient(ClientBase):
 
         Raises:
             NotSentError: no connection; nothing was spent.
+            ConfigurationError: the environment's proxy variables cannot be used; nothing was sent.
             ClientStatusError: refused; nothing was spent.
+            RedirectError: the base URL leads elsewhere, and nothing follows it; nothing was accepted.
             OutcomeUnknownError: it left and no usable answer came; a job may exist and bill. Never repeated here.
         """
         body = request.to_wire()
@@ -119,7 +127,10 @@ class VideoClient(ClientBase):
 
         Args:
             job_id: the API's opaque job id.
-            retry: how often and how fast to read again; default the configuration's, four calls in all.
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The job as it is now.
 
         Raises:
             NotFoundError: no such job of this account, or none yet.
@@ -133,14 +144,35 @@ class VideoClient(ClientBase):
     def list_videos_models(self, *, retry: RetryPolicy | None = None) -> tuple[VideoModel, ...]:
         """Read the catalogue of video models (``GET /videos/models``); public, so no test of the key.
 
-        Raises as `get_generation`.
+        Args:
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The models, in the order of the answer; an entry without an id is left out and logged.
+
+        Raises:
+            StatusError: the server refused; the subclasses say whether a retry helps.
+            NotSentError: no connection, after the retries.
+            ReadInterruptedError: no answer in time, after the retries.
+            ResponseInvalidError: an answer that is not the API's.
         """
         return parse_models(self._json(MODELS, retry))
 
     def get_current_key(self, *, retry: RetryPolicy | None = None) -> KeyInfo:
         """Read what the key may do (``GET /key``); 401 for a bad key. Amounts are US dollars, and lag by minutes.
 
-        Raises as `get_generation`.
+        Args:
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The key's limits and kind, never the key.
+
+        Raises:
+            AuthenticationError: no such key.
+            StatusError: the server refused; the subclasses say whether a retry helps.
+            NotSentError: no connection, after the retries.
+            ReadInterruptedError: no answer in time, after the retries.
+            ResponseInvalidError: an answer that is not the API's.
         """
         return parse_answer(KeyInfo, unwrap(self._json(KEY, retry)), operation="getCurrentKey")
 
@@ -149,7 +181,17 @@ class VideoClient(ClientBase):
 
         Args:
             generation_id: of the job, which it tells once it was processed.
-            retry: as at `get_generation`, which also says what is raised.
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            What the job cost and who served it.
+
+        Raises:
+            NotFoundError: no such record of this account, or none yet.
+            StatusError: the server refused; the subclasses say whether a retry helps.
+            NotSentError: no connection, after the retries.
+            ReadInterruptedError: no answer in time, after the retries.
+            ResponseInvalidError: an answer that is not the API's.
         """
         payload = unwrap(self._json(generation(generation_id), retry))
         return parse_answer(GenerationRecord, payload, operation="getGeneration")
@@ -163,13 +205,20 @@ class VideoClient(ClientBase):
         Args:
             job_id: the job.
             index: output, counted from 0.
-            retry: for opening the stream. A stream that breaks cannot be resumed, since the API knows no Range.
+            retry: for opening the stream. Default: the configuration's, four calls in all. A stream that breaks cannot
+                be resumed, since the API knows no Range.
 
         Yields:
             What the headers say, and the bytes as they come.
 
         Raises:
-            ReadInterruptedError: from the iterator, when the stream ends before the server finished it.
+            RequestInvalidError: ``index`` is negative; nothing was sent.
+            StatusError: the server refused; ``NotFoundError``, ``ConflictError`` and ``GoneError`` say why there is no
+                output.
+            NotSentError: no connection, after the retries.
+            ResponseInvalidError: JSON came instead of a video.
+            ReadInterruptedError: no answer in time, after the retries; or, from the iterator, the stream ended before
+                the server finished it.
         """
         response = self._again(lambda: self._open(content(job_id, index)), retry or self.config.read_retry, READ_AGAIN)
         try:
@@ -231,7 +280,13 @@ class AsyncVideoClient(ClientBase):
     Args:
         config: where and as whom to call.
         transport: for tests; replaces the network.
-        sleep: how to pause between attempts; for tests.
+        sleep: pauses between attempts, is given the seconds; for tests.
+
+    Raises:
+        ConfigurationError: the environment's proxy variables cannot be used; nothing was sent.
+
+    Source: operations and statuses are those of OpenRouter's OpenAPI document of 2026-08-22 and of its official SDK
+    1.3.84.
     """
 
     def __init__(
@@ -261,7 +316,19 @@ class AsyncVideoClient(ClientBase):
         await self._reads.aclose()
 
     async def generate(self, request: VideoRequest, *, retry: RetryPolicy | None = None) -> VideoJob:
-        """Order one video, as `VideoClient.generate`: this costs money, and the POST leaves once."""
+        """Order one video, as `VideoClient.generate`: this costs money, and the POST leaves once.
+
+        Args:
+            request: what to make.
+            retry: for failures that left nothing accepted (no connection, 429). Default: the configuration's, three
+                calls in all.
+
+        Returns:
+            The job as it was accepted, with its id.
+
+        Raises:
+            OrVideoError: as `VideoClient.generate`, by the same rules: after an `OutcomeUnknownError` a job may exist.
+        """
         body = request.to_wire()
 
         async def once() -> VideoJob:
@@ -276,19 +343,61 @@ class AsyncVideoClient(ClientBase):
         return await self._again(once, retry or self.config.submit_retry, SUBMIT_AGAIN)
 
     async def get_generation(self, job_id: str, *, retry: RetryPolicy | None = None) -> VideoJob:
-        """Read a job's status (``GET /videos/{jobId}``)."""
+        """Read a job's status (``GET /videos/{jobId}``); free, as all reads.
+
+        Args:
+            job_id: the API's opaque job id.
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The job as it is now.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_generation`.
+        """
         return parse_answer(VideoJob, await self._json(poll(job_id), retry), operation="getVideos")
 
     async def list_videos_models(self, *, retry: RetryPolicy | None = None) -> tuple[VideoModel, ...]:
-        """Read the catalogue of video models (``GET /videos/models``)."""
+        """Read the catalogue of video models (``GET /videos/models``); public, so no test of the key.
+
+        Args:
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The models, in the order of the answer; an entry without an id is left out and logged.
+
+        Raises:
+            OrVideoError: as `VideoClient.list_videos_models`.
+        """
         return parse_models(await self._json(MODELS, retry))
 
     async def get_current_key(self, *, retry: RetryPolicy | None = None) -> KeyInfo:
-        """Read what the key may do (``GET /key``)."""
+        """Read what the key may do (``GET /key``); amounts are US dollars, and lag by minutes.
+
+        Args:
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            The key's limits and kind, never the key.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_current_key`.
+        """
         return parse_answer(KeyInfo, unwrap(await self._json(KEY, retry)), operation="getCurrentKey")
 
     async def get_generation_record(self, generation_id: str, *, retry: RetryPolicy | None = None) -> GenerationRecord:
-        """Read the accounting record (``GET /generation``); 404 for minutes after the job ended."""
+        """Read the accounting record (``GET /generation``); 404 for minutes after the job ended.
+
+        Args:
+            generation_id: of the job, which it tells once it was processed.
+            retry: how often and how fast to read again. Default: the configuration's, four calls in all.
+
+        Returns:
+            What the job cost and who served it.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_generation_record`.
+        """
         payload = unwrap(await self._json(generation(generation_id), retry))
         return parse_answer(GenerationRecord, payload, operation="getGeneration")
 
@@ -296,7 +405,19 @@ class AsyncVideoClient(ClientBase):
     async def get_video_content(
         self, job_id: str, index: int = 0, *, retry: RetryPolicy | None = None
     ) -> AsyncIterator[tuple[ContentHead, AsyncIterator[bytes]]]:
-        """Stream one output of a completed job, as `VideoClient.get_video_content`."""
+        """Stream one output of a completed job, as `VideoClient.get_video_content`.
+
+        Args:
+            job_id: the job.
+            index: output, counted from 0.
+            retry: for opening the stream. Default: the configuration's, four calls in all.
+
+        Yields:
+            What the headers say, and the bytes as they come.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_video_content`.
+        """
         read = content(job_id, index)
         response = await self._again(lambda: self._open(read), retry or self.config.read_retry, READ_AGAIN)
         try:

@@ -49,24 +49,30 @@ class ClientConfig:
 
     Args:
         api_key: OpenRouter API key, sent as a bearer token to the origin of ``base_url`` and nowhere else.
-        base_url: where the API lies, without a trailing slash needed. In-region hosts: ``https://eu.openrouter.ai/api/v1``.
+        base_url: where the API lies, without a trailing slash needed. In-region hosts: ``https://eu.openrouter.ai/api/v1``
+            and ``https://us.openrouter.ai/api/v1``.
         http_referer: your site, for attribution (``HTTP-Referer``).
         title: your application's name, for attribution (``X-OpenRouter-Title``).
-        categories: at most two marketplace categories (``X-OpenRouter-Categories``).
-        connect_timeout: seconds to reach the server.
-        read_timeout: seconds between two pieces of an answer to a read.
-        submit_timeout: seconds to wait for the answer to the paid POST. Generous, since giving up early leaves the
-            outcome unknown; live answers take 2.4 to 3.6 s.
+        categories: at most two marketplace categories (``X-OpenRouter-Categories``), each lower case with hyphens and
+            at most 30 characters.
+        connect_timeout: seconds to reach the server, above 0.
+        read_timeout: seconds between two pieces of an answer to a read, above 0.
+        submit_timeout: seconds to wait for the answer to the paid POST, above 0. Generous, since giving up early leaves
+            the outcome unknown; live answers take 2.4 to 3.6 s.
         proxy: URL of an HTTP proxy; without it the environment's proxy variables hold.
         allow_insecure_http: let the key travel over plain http to a host that is not loopback.
-        max_connections: size of the connection pool.
-        max_requests_per_second: most status reads per second that one triggerer makes; None for no limit but the
-            server's own.
-        read_retry: retries of free reads.
-        submit_retry: retries of the paid POST, which happen only where nothing was accepted.
+        max_connections: size of the connection pool, at least 1.
+        max_requests_per_second: most status reads per second that one triggerer makes, above 0; None for no limit but
+            the server's own.
+        read_retry: retries of free reads. Default: four calls in all, the first pause at most 1 s.
+        submit_retry: retries of the paid POST, which happen only where nothing was accepted. Default: three calls in
+            all, the first pause at most 2 s.
 
     Raises:
         ConfigurationError: a value cannot work; the message names it (secrets excepted).
+
+    Source: base URL and key, OpenRouter's OpenAPI document of 2026-08-22; in-region hosts, headers and their limits,
+    its documentation; how long answers take, the live API in September and October 2026.
     """
 
     api_key: str = field(repr=False)

@@ -56,6 +56,9 @@ class MediaUrl(_Strict):
 
     Attributes:
         url: HTTPS, or for images ``data:image/…``. Not shown in repr: it may be signed, or megabytes long.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. Which kinds of URL are taken: answers of the live API recorded
+    in September and October 2026.
     """
 
     url: Annotated[str, Field(min_length=1, repr=False)]
@@ -68,6 +71,8 @@ class FrameImage(_Strict):
         type: ``image_url``, which is all that the API takes here.
         image_url: the image.
         frame_type: ``first_frame`` or ``last_frame``.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     type: Literal["image_url"] = "image_url"
@@ -81,6 +86,8 @@ class ImageReference(_Strict):
     Attributes:
         type: ``image_url``.
         image_url: the image.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     type: Literal["image_url"] = "image_url"
@@ -93,6 +100,9 @@ class AudioReference(_Strict):
     Attributes:
         type: ``audio_url``.
         audio_url: the file, by HTTPS only.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. HTTPS only: answers of the live API to videos, recorded in
+    September and October 2026.
     """
 
     type: Literal["audio_url"] = "audio_url"
@@ -105,6 +115,9 @@ class VideoReference(_Strict):
     Attributes:
         type: ``video_url``.
         video_url: the file, by HTTPS only.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. HTTPS only: answers of the live API recorded in September and
+    October 2026.
     """
 
     type: Literal["video_url"] = "video_url"
@@ -119,6 +132,8 @@ class ProviderOptions(_Strict):
 
     Attributes:
         options: by provider slug. The API drops keys that it does not recognise.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     options: dict[str, dict[str, Any]]
@@ -140,15 +155,20 @@ class VideoRequest(_Strict):
         frame_images: first and last frame. If ``input_references`` are given too, the API uses only these.
         generate_audio: sound on or off. Unset, the model's own default holds, which may double the price.
         input_references: images, audio and videos to take style or content from.
-        previous_job_id: a completed job to continue or edit, on models that can.
+        previous_job_id: id of a completed job to continue or edit, on models that can.
         provider: passthrough parameters: ``{"options": {"<provider slug>": {…}}}``.
         resolution: ``480p``, ``720p``, ``1080p``, … (open list).
         seed: for repeatable results where the model honours it.
         session_id: at most 256 characters, for observability only.
         size: ``WIDTHxHEIGHT`` in pixels, instead of resolution and aspect ratio.
         trace: metadata for OpenRouter's broadcast feature (``trace_id``, ``span_name``, … and any other key).
-        upscale_factor: greater than 0; upscaling models only.
+        upscale_factor: factor by which width and height grow, above 0; upscaling models only.
         user: id of your end user; not sent to the provider.
+
+    None, the default of all fields but ``model``, is not sent and leaves the field to the API.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22; ``previous_job_id``, ``session_id``, ``trace`` and ``user`` are
+    newer and come from its official SDK 1.3.84. What happens to frames beside references: OpenRouter's guide.
     """
 
     model: Annotated[str, Field(min_length=1)]
@@ -174,6 +194,12 @@ class VideoRequest(_Strict):
     def build(cls, **arguments: Any) -> VideoRequest:  # noqa: ANN401 - validated right here
         """Build a request; None means "not set". Numbers, booleans and JSON may come as text, as templates render them.
 
+        Args:
+            **arguments: the fields, by name.
+
+        Returns:
+            The request; whether its model supports it is not judged here.
+
         Raises:
             RequestInvalidError: one sentence for each wrong field: its name, its value, what is allowed.
         """
@@ -187,7 +213,11 @@ class VideoRequest(_Strict):
         return request
 
     def to_wire(self) -> dict[str, Any]:
-        """Return the JSON body for ``POST /videos``: set fields only."""
+        """Make the JSON body for ``POST /videos``.
+
+        Returns:
+            The fields that are set; no other.
+        """
         return self.model_dump(mode="json", exclude_none=True)
 
 
@@ -248,7 +278,10 @@ def _explain(problem: ErrorDetails) -> str:
 
 
 class JobStatus(StrEnum):
-    """The statuses known today. The field itself is a plain string: the server may invent others."""
+    """The statuses known today. The field itself is a plain string: the server may invent others.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22, but for ``dead``.
+    """
 
     PENDING = "pending"
     IN_PROGRESS = "in_progress"
@@ -277,6 +310,8 @@ class Usage(_Answer):
     Attributes:
         cost: US dollars; None when unknown (own provider key, failed job), never 0 for unknown.
         is_byok: whether the provider billed the user's own key instead.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     cost: Money = None
@@ -296,6 +331,9 @@ class VideoJob(_Answer):
         urls: signed URLs, each a secret; None where no stored copy exists.
         expires_at: unix seconds until which the stored copy is kept.
         usage: cost, once completed.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22; ``urls`` and ``expires_at`` are newer and come from its
+    official SDK 1.3.84.
     """
 
     id: Annotated[str, Field(min_length=1)]
@@ -326,6 +364,8 @@ class UpscaleRange(_Answer):
     Attributes:
         min: least factor, None for unknown.
         max: largest factor, None for unknown.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     min: Money = None
@@ -354,6 +394,9 @@ class VideoModel(_Answer):
         allowed_passthrough_parameters: keys that ``provider.options`` may have.
         pricing_skus: prices by SKU name, as decimal text: US dollars, or US cents where the name begins with
             ``cents_`` or ``minimum_cents_``.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. What the names of SKUs mean: bills of the live API and the
+    catalogue, recorded in September and October 2026.
     """
 
     id: Annotated[str, Field(min_length=1)]
@@ -387,6 +430,8 @@ class KeyInfo(_Answer):
         is_management_key: such a key reads accounts and may not generate.
         is_provisioning_key: an older name for the same.
         expires_at: ISO 8601, None for never.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22.
     """
 
     limit: Money = None
@@ -415,6 +460,8 @@ class GenerationRecord(_Answer):
         latency: milliseconds until the provider answered first.
         finish_reason: as the provider tells it.
         data_region: where the request was processed.
+
+    Source: OpenRouter's OpenAPI document of 2026-08-22. When the record appears: the live API, October 2026.
     """
 
     id: Annotated[str, Field(min_length=1)]

@@ -56,12 +56,16 @@ def orvideo_task(
         model: model id, or several; needed unless the function returns one, which is the default. A template.
         destination: where the video goes, as at `OrVideoGenerateOperator`. A template.
         kwargs: any other argument of `OrVideoGenerateOperator`, but for ``prompt`` and ``job_id``. What the function
-            returns goes before fields of the request that are given here.
+            returns goes before fields of the request that are given here. Defaults are those of
+            `OrVideoGenerateOperator`.
 
     Returns:
         The decorator. The task returns a `LandedManifest` as a dict.
 
     Raises:
+        TypeError: at parse time: an argument that `OrVideoGenerateOperator` does not take.
+        ValueError: at parse time: as at `OrVideoGenerateOperator`.
+        ConfigurationError: at parse time: as at `OrVideoGenerateOperator`.
         AirflowFailException: when the task runs: the function returned no prompt and no fields of a request, or as at
             `OrVideoGenerateOperator`.
         OrVideoError: when the task runs: what a retry may mend, as at `OrVideoGenerateOperator`.

@@ -42,12 +42,16 @@ class OrVideoHook(BaseHook):
     `close`, to give its connections back.
 
     Args:
-        orvideo_conn_id: id of a connection of type ``orvideo``: password is the API key; host is the base URL
-            (default ``https://openrouter.ai/api/v1``); see the connection's form for the rest. Default:
-            ``orvideo_default``.
+        orvideo_conn_id: id of a connection of type ``orvideo``: password is the API key; host is the base URL, without
+            one ``https://openrouter.ai/api/v1``; see the connection's form for the rest. Default: ``orvideo_default``.
+        **kwargs: Airflow's own, for ``BaseHook``.
 
     Raises:
         ConfigurationError: at the first call, where the connection cannot work.
+        AirflowNotFoundException: at the first call, where there is no such connection.
+
+    Source: operations and their names are those of OpenRouter's OpenAPI document of 2026-08-22 and of its official SDK
+    1.3.84.
     """
 
     conn_name_attr = "orvideo_conn_id"
@@ -79,25 +83,53 @@ class OrVideoHook(BaseHook):
     # ── Clients ──────────────────────────────────────────────────────────────────────────────────────────────────────
 
     def get_config(self) -> ClientConfig:
-        """Look the connection up and return the client's settings. Blocks: for workers.
+        """Look the connection up. Blocks: for workers.
+
+        Returns:
+            The client's settings, key included; they do not show it.
 
         Raises:
             ConfigurationError: the connection cannot work; the message names the field.
+            AirflowNotFoundException: there is no such connection.
         """
         return config_from_connection(self.get_connection(self.orvideo_conn_id))
 
     async def aget_config(self) -> ClientConfig:
-        """Look the connection up without blocking the event loop: for triggers."""
+        """Look the connection up without blocking the event loop: for triggers.
+
+        Returns:
+            The client's settings, key included; they do not show it.
+
+        Raises:
+            ConfigurationError: the connection cannot work; the message names the field.
+            AirflowNotFoundException: there is no such connection.
+        """
         return config_from_connection(await self.aget_connection(self.orvideo_conn_id))
 
     def get_conn(self) -> VideoClient:
-        """Return the blocking client, made at the first call."""
+        """Return the blocking client, made at the first call.
+
+        Returns:
+            The one client of this hook, which `close` closes.
+
+        Raises:
+            ConfigurationError: the connection, or the environment's proxy variables, cannot work.
+            AirflowNotFoundException: there is no such connection.
+        """
         if self._client is None:
             self._client = VideoClient(self.get_config())
         return self._client
 
     async def aget_conn(self) -> AsyncVideoClient:
-        """Return a new asynchronous client, which the caller closes."""
+        """Return a new asynchronous client, which the caller closes.
+
+        Returns:
+            A client of its own for each call.
+
+        Raises:
+            ConfigurationError: the connection, or the environment's proxy variables, cannot work.
+            AirflowNotFoundException: there is no such connection.
+        """
         return AsyncVideoClient(await self.aget_config())
 
     # ── The API's operations, under its own names ────────────────────────────────────────────────────────────────────
@@ -108,33 +140,83 @@ class OrVideoHook(BaseHook):
         Args:
             request: what to make.
 
+        Returns:
+            The job as it was accepted, with its id.
+
         Raises:
+            ConfigurationError: the connection cannot work; nothing was sent.
             NotSentError: no connection; nothing was spent.
             ClientStatusError: refused; nothing was spent.
+            RedirectError: the base URL leads elsewhere; nothing was accepted.
             OutcomeUnknownError: a job may exist and bill.
         """
         return self.get_conn().generate(request)
 
     def get_generation(self, job_id: str) -> VideoJob:
-        """Read a job's status (``GET /videos/{jobId}``); free. See `VideoClient.get_generation`."""
+        """Read a job's status (``GET /videos/{jobId}``); free.
+
+        Args:
+            job_id: the API's opaque job id.
+
+        Returns:
+            The job as it is now.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_generation`, after four calls in all; or the connection cannot work.
+        """
         return self.get_conn().get_generation(job_id)
 
     def get_video_content(
         self, job_id: str, index: int = 0
     ) -> AbstractContextManager[tuple[ContentHead, Iterator[bytes]]]:
-        """Open one output of a completed job as a stream; see `VideoClient.get_video_content`."""
+        """Open one output of a completed job as a stream (``GET /videos/{jobId}/content``); free.
+
+        Args:
+            job_id: the job.
+            index: output, counted from 0. Default: 0.
+
+        Returns:
+            What the headers say, and the bytes as they come, to be opened by ``with``.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_video_content`; or the connection cannot work.
+        """
         return self.get_conn().get_video_content(job_id, index)
 
     def list_videos_models(self) -> tuple[VideoModel, ...]:
-        """Read the catalogue of video models (``GET /videos/models``); free."""
+        """Read the catalogue of video models (``GET /videos/models``); free.
+
+        Returns:
+            The models, in the order of the answer.
+
+        Raises:
+            OrVideoError: as `VideoClient.list_videos_models`; or the connection cannot work.
+        """
         return self.get_conn().list_videos_models()
 
     def get_current_key(self) -> KeyInfo:
-        """Read what the key may do and spend, in US dollars (``GET /key``); free."""
+        """Read what the key may do and spend, in US dollars (``GET /key``); free.
+
+        Returns:
+            The key's limits and kind, never the key.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_current_key`; or the connection cannot work.
+        """
         return self.get_conn().get_current_key()
 
     def get_generation_record(self, generation_id: str) -> GenerationRecord:
-        """Read a job's accounting record (``GET /generation``); 404 for minutes after the job ended."""
+        """Read a job's accounting record (``GET /generation``); free. 404 for minutes after the job ended.
+
+        Args:
+            generation_id: of the job, which it tells once it was processed.
+
+        Returns:
+            What the job cost and who served it.
+
+        Raises:
+            OrVideoError: as `VideoClient.get_generation_record`; or the connection cannot work.
+        """
         return self.get_conn().get_generation_record(generation_id)
 
     # ── The connection form ──────────────────────────────────────────────────────────────────────────────────────────

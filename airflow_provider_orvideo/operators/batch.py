@@ -58,40 +58,52 @@ class OrVideoBatchOperator(BaseOperator):
         defaults: fields of a request for all items that do not set them. A template.
         manifest: address of the manifest, one line of JSON for each item. Default: beside the videos, under the task
             instance's name. A template.
-        orvideo_conn_id: Airflow connection of type ``orvideo``. A template.
-        max_in_flight: jobs under way at the same time. If all items fit, the task defers once.
-        max_concurrent_submits: orders under way at the same time.
-        max_concurrent_downloads: videos that are downloaded at the same time.
-        fail_on_partial_error: fail if any item has no landed video, once all is done that can be done. Otherwise the
-            summary and the manifest tell, and the task fails only if no item landed.
+        orvideo_conn_id: Airflow connection of type ``orvideo``. Default: ``orvideo_default``. A template.
+        max_in_flight: jobs under way at the same time, at least 1. Default: 100. If all items fit, the task defers
+            once.
+        max_concurrent_submits: orders under way at the same time, at least 1. Default: 4.
+        max_concurrent_downloads: videos that are downloaded at the same time, at least 1. Default: 4.
+        fail_on_partial_error: True (default): fail if any item has no landed video, once all is done that can be done.
+            False: the summary and the manifest tell, and the task fails only if no item landed.
         budget_usd: US dollars that all items may cost together, by their estimates until their bills are known. What
-            does not fit is not ordered. Needs ``preflight``. A template.
+            does not fit is not ordered. Needs ``preflight``. Default: no such budget. A template.
         deferrable: wait in the triggerer; otherwise the worker slot is held. Default: Airflow's
             ``[operators] default_deferrable``.
-        poll_interval: seconds (or a timedelta) between two looks at a job.
-        timeout: seconds (or a timedelta) to wait for each item's job, counted from its submission.
-        on_ambiguous_submit: as the submit operator takes it, for each item.
-        on_changed_request: as above; it is about items with an id, and about ``defaults`` that change.
-        on_job_failure: as above. Within one attempt nothing is bought again; retries do that.
-        on_clear: as above.
-        fallback_on: as above, for items with several models; the next one is asked in the same attempt.
-        preflight: as above.
-        on_unsupported: as above.
-        max_cost_usd: for each item; stands in for a cost that cannot be estimated. A template.
-        on_unknown_cost: as above.
-        check_budget: as above, before each order.
-        on_existing: as the download operator takes it.
-        expect: as above.
-        poster: as above.
-        look_up_cost: as above.
+        poll_interval: longest pause between two looks at a job, in seconds or as a timedelta, as at
+            `OrVideoSubmitOperator`. Default: 30 s.
+        timeout: seconds (or a timedelta) to wait for each item's job, counted from its submission, as at
+            `OrVideoSubmitOperator`. Default: 3 hours.
+        on_ambiguous_submit: for each item, as at `OrVideoSubmitOperator`: ``fail`` (default) or ``resubmit``.
+        on_changed_request: as at `OrVideoSubmitOperator`: ``submit`` (default) or ``fail``. It is about items with an
+            id, and about ``defaults`` that change.
+        on_job_failure: as at `OrVideoSubmitOperator`: ``fail`` (default) or ``resubmit``. Within one attempt nothing is
+            bought again; retries do that.
+        on_clear: as at `OrVideoSubmitOperator`: ``reuse`` (default) or ``submit``.
+        fallback_on: for items with several models, as at `OrVideoSubmitOperator`: ``capacity`` (default), ``failure``
+            or ``refusal``. The next one is asked in the same attempt.
+        preflight: as at `OrVideoSubmitOperator`. Default: True.
+        on_unsupported: as at `OrVideoSubmitOperator`: ``fail`` (default), ``adjust`` or ``warn``.
+        max_cost_usd: US dollars, above 0, that each item may cost by its estimate; stands in for a cost that cannot be
+            estimated. Default: no limit. A template.
+        on_unknown_cost: as at `OrVideoSubmitOperator`: ``allow`` (default) or ``fail``.
+        check_budget: before each order, as at `OrVideoSubmitOperator`. Default: False.
+        on_existing: as at `OrVideoDownloadOperator`: ``verify`` (default), ``overwrite``, ``fail`` or ``skip``.
+        expect: as at `OrVideoDownloadOperator`: ``warn`` (default), ``fail`` or ``off``.
+        poster: as at `OrVideoDownloadOperator`. Default: False.
+        look_up_cost: as at `OrVideoDownloadOperator`. Default: False.
+        **kwargs: as every operator takes them, ``retries`` and ``pool`` for example.
 
     With ``outlets``, each asset event carries the summary as ``extra``.
 
     Returns:
-        A summary as a dict, with ``total``, ``landed``, ``failed``, ``not_ordered``, ``dropped``, ``cost_usd``,
-        ``cost_unknown``, ``estimated_cost_usd``, ``manifest``.
+        A summary as a dict, with ``schema_version``, ``total``, ``landed``, ``failed``, ``not_ordered``, ``dropped``,
+        ``cost_usd``, ``cost_unknown``, ``estimated_cost_usd``, ``manifest``.
 
     Raises:
+        ValueError: at parse time: ``poll_interval`` or ``timeout`` is no span of at most a year, or one of the
+            ``max_…`` counts is no whole number from 1.
+        ConfigurationError: at parse time: a policy has a value that is not allowed. When the task runs: an argument,
+            the connection or the destination cannot work.
         AirflowFailException: the list is wrong, or no open item is of a kind that a retry can mend.
         BatchIncompleteError: items are open that a retry may mend; it pays for none twice.
     """

@@ -45,7 +45,8 @@ class OrVideoDownloadOperator(BaseOperator):
         poster: put a still image, ``<name>.jpg``, beside each video (needs the ``media`` extra). Default: False.
         look_up_cost: where the job does not tell what it cost, ask for its accounting record (``GET /generation``),
             once and without waiting for it. Default: False.
-        max_concurrent_downloads: outputs of the job that are downloaded at the same time. Default: 4.
+        max_concurrent_downloads: outputs of the job that are downloaded at the same time, at least 1. Default: 4.
+        **kwargs: as every operator takes them, ``retries`` and ``pool`` for example.
 
     With ``outlets``, each asset event carries the manifest as ``extra``; an ``AssetAlias`` gets the destination's
     folder as its asset.
@@ -54,7 +55,12 @@ class OrVideoDownloadOperator(BaseOperator):
         A `LandedManifest` as a dict, the job's manifest with the files' addresses, sizes, sha256 and what is in them.
 
     Raises:
+        AirflowFailException: what a retry cannot mend: ``job`` is none, another video lies there (``fail``), or what
+            came is not what was ordered (``fail``).
         OrVideoError: the video did not land; the message says whether a retry helps. A retry lands, and orders nothing.
+
+    Source: what a job and its outputs tell, OpenRouter's OpenAPI document of 2026-08-22; that ``GET /generation`` knows
+    a job only minutes after its end, the live API in October 2026.
     """
 
     template_fields: Sequence[str] = ("job", "destination", "orvideo_conn_id")

@@ -30,22 +30,27 @@ class OrVideoGenerateOperator(OrVideoSubmitOperator):
     Args:
         model: as at `OrVideoSubmitOperator`, and so are all arguments that are not told here, but for
             ``wait_for_completion``: this task always waits.
-        prompt: what to show.
+        prompt: what to show. A template.
         destination: where the video goes, as at `OrVideoDownloadOperator`. A template.
         on_existing: where something lies at the destination: ``verify`` (default), ``overwrite``, ``fail`` or ``skip``,
             as at `OrVideoDownloadOperator`.
-        expect: where what came is not what was ordered: ``warn`` (default), ``fail`` or ``off``.
+        expect: where what came is not what was ordered: ``warn`` (default), ``fail`` or ``off``, as at
+            `OrVideoDownloadOperator`.
         poster: put a still image beside each video (needs the ``media`` extra). Default: False.
         look_up_cost: where the job does not tell what it cost, ask for its accounting record once. Default: False.
-        max_concurrent_downloads: outputs of the job that are downloaded at the same time. Default: 4.
+        max_concurrent_downloads: outputs of the job that are downloaded at the same time, at least 1. Default: 4.
         result_cache: folder in object storage that keeps results by the fingerprints of their orders. An order that is
             identical to an earlier one, of any run and any DAG with the same connection, is not ordered: the earlier
             video is copied to the destination. Default: no such thing, each order gives a new video. A template.
+        **kwargs: all other arguments of `OrVideoSubmitOperator`, with its defaults.
 
     Returns:
         A `LandedManifest` as a dict.
 
     Raises:
+        TypeError: at parse time: ``wait_for_completion`` was given.
+        ValueError: at parse time: as at `OrVideoSubmitOperator`.
+        ConfigurationError: at parse time: as at `OrVideoSubmitOperator`.
         AirflowFailException: what a retry cannot mend, or must not answer by paying again.
         OrVideoError: what a retry may mend. It re-attaches, and lands; it orders nothing that was ordered.
     """

@@ -47,8 +47,8 @@ class OrVideoSubmitOperator(BaseOperator):
     the task for good: Airflow's ``retries`` do not buy another.
 
     Every field of the request is an argument of the same name and a template, so ``.expand(prompt=[…])`` works; what
-    they mean is told at `VideoRequest`. None, the default, leaves a field to the API. Numbers may come as rendered
-    text.
+    they mean, and where that comes from, is told at `VideoRequest`. None, the default, leaves a field to the API.
+    Numbers may come as rendered text.
 
     Args:
         model: model id, for example ``google/veo-3.1``. The only field that is always needed. Of several, the first
@@ -56,7 +56,7 @@ class OrVideoSubmitOperator(BaseOperator):
         prompt: what to show.
         aspect_ratio: for example ``16:9``.
         callback_url: HTTPS URL for a webhook.
-        creativity: upscaling models only.
+        creativity: upscaling models only; one of the model's list.
         duration: seconds, a whole number; one of the model's supported durations.
         frame_images: an image that the video starts with, or two for its first and last frame: HTTPS URLs, paths or
             object storage URLs such as ``s3://aws_default@bucket/first.png``; or entries as the API writes them.
@@ -66,18 +66,20 @@ class OrVideoSubmitOperator(BaseOperator):
         provider: passthrough parameters, ``{"options": {"<provider slug>": {…}}}``.
         resolution: for example ``720p``.
         seed: for repeatable results where the model honours it.
-        session_id: for observability at OpenRouter.
+        session_id: at most 256 characters, for observability at OpenRouter.
         size: ``WIDTHxHEIGHT`` in pixels, instead of resolution and aspect ratio.
         trace: metadata for OpenRouter's broadcast feature.
-        upscale_factor: upscaling models only.
+        upscale_factor: factor above 0; upscaling models only.
         user: id of your end user.
         orvideo_conn_id: Airflow connection of type ``orvideo``. Default: ``orvideo_default``. A template.
         wait_for_completion: True (default): wait for the job's end. False: return as soon as it is accepted.
         deferrable: wait in the triggerer; otherwise the worker slot is held. Default: Airflow's
             ``[operators] default_deferrable``.
-        poll_interval: longest pause between two looks at the job, in seconds or as a timedelta. Default: 30 s.
-        timeout: seconds (or a timedelta) to wait, counted from the submission whatever restarts in between. The job
-            itself cannot be cancelled: after a timeout it goes on, and a retry looks at it once more. Default: 3 hours.
+        poll_interval: longest pause between two looks at the job, in seconds or as a timedelta; above 0 and at most a
+            year. Only while the API fails are pauses longer, up to 5 minutes. Default: 30 s.
+        timeout: seconds (or a timedelta) to wait, above 0 and at most a year, counted from the submission whatever
+            restarts in between. The job itself cannot be cancelled: after a timeout it goes on, and a retry looks at it
+            once more. Default: 3 hours.
         job_id: id of an existing, paid job to follow instead of ordering one, for example
             ``"{{ dag_run.conf.get('job_id', '') }}"``. Nothing is ordered while it is set. A template.
         on_ambiguous_submit: an earlier POST may have been accepted and billed. ``fail`` (default): stop, a person
@@ -92,26 +94,33 @@ class OrVideoSubmitOperator(BaseOperator):
             refused by 429, or its job ended for want of room. ``failure``: also after any other job without a video,
             but for what moderation refused. ``refusal``: also after that, and after orders refused by 400, 403 and 404.
         preflight: before an order leaves, hold it against what its model supports and estimate its cost, both from the
-            model's entry in ``GET /videos/models``. A job that exists is followed without. Default: True.
+            model's entry in ``GET /videos/models``. A job that exists is followed without. False goes only without
+            ``max_cost_usd`` and ``on_unknown_cost="fail"``. Default: True.
         on_unsupported: the model does not support the request. ``fail`` (default): say what it supports. ``adjust``:
             take the nearest values, and log them. ``warn``: log it, and let the API decide.
-        max_cost_usd: order nothing that is estimated to cost more US dollars than this. Default: no limit. A template.
+        max_cost_usd: order nothing that is estimated to cost more US dollars than this amount above 0. Default: no
+            limit. A template.
         on_unknown_cost: the cost cannot be estimated. ``allow`` (default) or ``fail``.
         check_budget: ask what the key may still spend (``GET /key``), and order nothing that is estimated above it.
             Default: False.
         run_budget_usd: US dollars that the orders of this DAG run which share a budget may cost together, by their
             estimates until they end. Needs ``[orvideo] state_path``. Default: no such budget. A template.
         budget_name: tasks of the run that name the same budget share it. Default: the mapped set of this task does.
+        **kwargs: as every operator takes them, ``retries`` and ``pool`` for example.
 
     Returns:
         A `JobManifest` as a dict, with job id, status, model, cost and number of outputs.
 
     Raises:
         ValueError: at parse time: ``poll_interval`` or ``timeout`` is no span of at most a year.
-        ConfigurationError: at parse time: a policy has a value that is not allowed.
+        ConfigurationError: at parse time: one of ``on_ambiguous_submit``, ``on_changed_request``, ``on_job_failure``,
+            ``on_clear`` and ``fallback_on`` has a value that is not allowed.
         AirflowFailException: what a retry cannot mend, or must not answer by paying again: an invalid request, a
             refusal, a job without a video, an unknown outcome. The message says what may have been spent.
         OrVideoError: what a retry may mend, such as no connection or a timeout of the wait; it re-attaches.
+
+    Source: ``GET /videos/models`` and ``GET /key``, OpenRouter's OpenAPI document of 2026-08-22; that the sound doubles
+    a price, its catalogue of October 2026.
     """
 
     template_fields: Sequence[str] = (*REQUEST_FIELDS, "orvideo_conn_id", "job_id", "max_cost_usd", "run_budget_usd")

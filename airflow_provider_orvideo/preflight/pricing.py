@@ -42,6 +42,9 @@ class Estimate:
         derivation: how the sum came about, with SKU names and figures; empty for unknown.
         reason: why it is unknown; None where it is known.
         notes: what the estimate rests on, in sentences; why it is a range is among them.
+
+    Raises:
+        ValueError: neither 0 < ``low`` <= ``high``, nor unknown with a reason.
     """
 
     low: Decimal | None = None
@@ -51,7 +54,11 @@ class Estimate:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse an estimate that could pass for a free one."""
+        """Refuse an estimate that could pass for a free one.
+
+        Raises:
+            ValueError: see `Estimate`.
+        """
         known = self.low is not None and self.high is not None and 0 < self.low <= self.high
         unknown = self.low is None and self.high is None and bool(self.reason)
         if not (unknown or (known and self.reason is None)):
@@ -90,6 +97,12 @@ def estimate(request: VideoRequest, model: VideoModel) -> Estimate:
     Args:
         request: what is to be ordered.
         model: the entry of its model in the catalogue of ``GET /videos/models``; ``request.model`` is not compared.
+
+    Returns:
+        The sum in US dollars, or why it is unknown; never an error.
+
+    Source: bills of the live API recorded in September and October 2026, and the catalogue of those months. They match
+    to the cent but for one, which was 2.1 times the listed price.
     """
     prices = PriceList.parse(model.pricing_skus)
     with localcontext(_EXACT):

@@ -48,7 +48,8 @@ class OrVideoJobSensor(BaseSensorOperator):
             A template.
         deferrable: wait in the triggerer, whatever ``mode`` says. Default: Airflow's
             ``[operators] default_deferrable``.
-        poke_interval: seconds (or a timedelta) between two looks at the job. Default: 30 s.
+        poke_interval: longest pause between two looks at the job, in seconds or as a timedelta; above 0 and at most a
+            year. Only while the API fails are pauses longer, up to 5 minutes. Default: 30 s.
         **kwargs: as every sensor has them. ``timeout``: seconds (or a timedelta) to wait, by default Airflow's 7 days,
             counted from the first look of this attempt, with ``mode="reschedule"`` from the first of all attempts;
             Airflow does not retry once it has passed. ``mode``, where not deferrable: ``poke`` (default) holds the
@@ -63,6 +64,7 @@ class OrVideoJobSensor(BaseSensorOperator):
         ValueError: at parse time: ``poke_interval`` or ``timeout`` is longer than a year, or no span.
         AirflowFailException: the job ended without a video, or ``job`` is none.
         AirflowSensorTimeout: the job had not ended when the time was over. It goes on.
+        AirflowSkipException: in place of these, where ``soft_fail`` or ``never_fail`` says so.
         OrVideoError: what a retry may mend, such as a refused key or a job id that the API does not know.
     """
 

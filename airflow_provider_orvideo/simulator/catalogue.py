@@ -12,11 +12,11 @@ class Model:
 
     Args:
         entry: Its public record.
-        seconds: The length of a video when the request names none.
+        seconds: The length of a video in seconds when the request names none.
         extra_frames: Frames that it makes beyond the ordered length.
         images_suffice: Whether it needs no prompt when it gets an image or a video.
         continues: Whether it takes ``previous_job_id``.
-        bill_factor: How many times the listed price it really bills.
+        bill_factor: Factor of the listed price that it really bills.
     """
 
     entry: dict[str, Any]

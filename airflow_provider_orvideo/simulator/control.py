@@ -19,7 +19,12 @@ PREFIX = "/_sim"
 
 
 class Finish(BaseModel):
-    """The body of ``POST /_sim/jobs/{id}/finish``; it may be empty."""
+    """The body of ``POST /_sim/jobs/{id}/finish``; it may be empty.
+
+    Attributes:
+        outcome: The status that the job ends with. Default: ``completed``.
+        error: The text that it ends with.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -28,7 +33,11 @@ class Finish(BaseModel):
 
 
 class Advance(BaseModel):
-    """The body of ``POST /_sim/clock``."""
+    """The body of ``POST /_sim/clock``.
+
+    Attributes:
+        seconds: How many seconds pass, at least 0.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -80,16 +89,21 @@ class Control:
         self.state = state
 
     async def health(self) -> Response:
-        """Whether the simulator is up, and how it is set."""
+        """Whether the simulator is up, and how it is set: ``status`` and ``settings``, without keys and secrets."""
         settings = json.loads(self.state.settings.model_dump_json(exclude={"accepted_keys", "webhook_secret"}))
         return JSONResponse({"status": "ok", "settings": settings})
 
     async def stats(self) -> Response:
-        """The counts."""
+        """The counts, by name, as `Simulator.stats` returns them."""
         return JSONResponse(self.state.stats())
 
     async def requests(self, request: Request) -> Response:
-        """The log, filtered by fields of its entries; with ``wait``, up to so many seconds for ``count`` of them."""
+        """The log, a list of `LoggedRequest`.
+
+        The query filters by ``operation``, ``job_id``, ``status``, ``method``, ``seq`` and ``authorization`` (``true``
+        or ``false``). With ``wait``, in seconds, it is answered once there are ``count`` (default 1) of them, and with
+        408 if they do not come in time.
+        """
         filters: dict[str, Any] = dict(request.query_params)
         wait, count = float(filters.pop("wait", 0)), int(filters.pop("count", 1))
         allowed = {"operation", "job_id", "status", "method", "seq", "authorization"}
@@ -115,11 +129,15 @@ class Control:
         return Response(status_code=204)
 
     async def jobs(self) -> Response:
-        """All jobs, oldest first."""
+        """All jobs, a list of `Job`, oldest first."""
         return JSONResponse([job.as_json() for job in self.state.jobs.all()])
 
     async def finish(self, request: Request, job_id: str) -> Response:
-        """End a job now."""
+        """End a job now, and return it.
+
+        The body may be empty, or have ``outcome`` (default ``completed``) and ``error``. 404 for no such job, 409 for
+        one that is over.
+        """
         try:
             body = Finish.model_validate_json(await request.body() or "{}")
             job = self.state.jobs.finish(job_id, body.outcome, body.error)
@@ -136,7 +154,10 @@ class Control:
         return JSONResponse(self.state.faults.describe())
 
     async def add_faults(self, request: Request) -> Response:
-        """Add one rule or a list of them: all, or none if one is wrong."""
+        """Add one rule or a list of them, each a `Rule`: all, or none if one is wrong.
+
+        201 with the rules and their ids.
+        """
         try:
             rules = parse_rules(await request.json())
         except ValidationError as error:
@@ -152,13 +173,16 @@ class Control:
         return Response(status_code=204)
 
     async def remove_fault(self, rule_id: str) -> Response:
-        """Remove one rule."""
+        """Remove one rule; 404 for no such rule."""
         if not self.state.faults.remove(rule_id):
             return JSONResponse({"error": f"there is no rule {rule_id}"}, 404)
         return Response(status_code=204)
 
     async def advance(self, request: Request) -> Response:
-        """Let time pass at once."""
+        """Let time pass at once: ``seconds`` in the body, at least 0.
+
+        The answer has ``epoch``, the clock's time in unix seconds.
+        """
         try:
             seconds = Advance.model_validate_json(await request.body()).seconds
         except ValidationError as error:
@@ -167,7 +191,11 @@ class Control:
         return JSONResponse({"epoch": self.state.clock.epoch()})
 
     async def webhooks(self, request: Request) -> Response:
-        """The webhooks that were sent, filtered by ``job_id``; with ``wait``, once ``count`` of them are done."""
+        """The webhooks that were sent, a list of `LoggedWebhook`.
+
+        The query filters by ``job_id``. With ``wait``, in seconds, it is answered once ``count`` (default 1) of them
+        are done, and with 408 if they are not in time.
+        """
         filters = dict(request.query_params)
         wait, count = float(filters.pop("wait", 0)), int(filters.pop("count", 1))
         if unknown := set(filters) - {"job_id"}:
@@ -181,7 +209,7 @@ class Control:
         return JSONResponse([entry.as_json() for entry in found])
 
     async def send_webhook(self, job_id: str) -> Response:
-        """Send the webhook of a job that is over once more."""
+        """Send the webhook of a job that is over once more; 202. 404 for no such job, 409 for one that has none."""
         try:
             job = self.state.jobs.get(job_id)
             self.state.courier.send(job)

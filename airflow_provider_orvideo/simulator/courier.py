@@ -38,7 +38,7 @@ class LoggedWebhook:
     Args:
         job_id: The job that it is about.
         url: Where it went.
-        time: Unix time of sending.
+        time: Unix time of sending, in seconds.
         signed: How it was signed.
         rules: The fault rules that changed it.
         status: The HTTP status that came back, ``"failed"`` where none did, ``"dropped"`` where a rule lost it.

@@ -51,7 +51,15 @@ class _Strict(BaseModel):
 
 
 class Match(_Strict):
-    """Which requests a rule is about; every field that is given must agree."""
+    """Which requests a rule is about; every field that is given must agree.
+
+    Attributes:
+        operation: Name of the operation. Default: ``any`` that comes in.
+        model: The model that is ordered, or that the job was ordered from. Default: every one.
+        job_id: The job that is named. Default: every one.
+        prompt_contains: A part of the prompt of the request or the job. Default: every prompt.
+        index: The output that is asked for, from 0. Default: every one.
+    """
 
     operation: Operation = "any"
     model: str | None = None
@@ -61,7 +69,12 @@ class Match(_Strict):
 
 
 class Delay(_Strict):
-    """Wait before the request is acted upon, or after it was and before the answer."""
+    """Wait before the request is acted upon, or after it was and before the answer.
+
+    Attributes:
+        seconds: How many seconds, at least 0.
+        when: ``before`` (default) or ``after``.
+    """
 
     seconds: float = Field(ge=0)
     when: When = "before"
@@ -71,6 +84,19 @@ class Respond(_Strict):
     """Answer with this instead of the real answer.
 
     ``when="after"`` lets the request take effect first: a submit creates its job, and the client is told otherwise.
+    At most one of ``body``, ``text``, ``html`` and ``message`` is given; without any, the API's usual error is sent.
+
+    Attributes:
+        status: HTTP status, 200 to 599.
+        when: ``before`` (default) or ``after`` the request takes effect.
+        message: The error's text.
+        metadata: The error's metadata, with ``message``.
+        body: A whole JSON body.
+        text: A plain text in place of JSON.
+        html: Whether a page of HTML takes the place of JSON. Default: False.
+        headers: Headers to add.
+        retry_after: Seconds in the ``Retry-After`` header. Default: no header.
+        retry_after_date: Seconds from now that the header tells as a date. Default: no header.
     """
 
     status: int = Field(ge=200, le=599)
@@ -109,7 +135,12 @@ class Respond(_Strict):
 
 
 class Drop(_Strict):
-    """End the connection without a byte of answer; ``when="after"`` lets the request take effect first."""
+    """End the connection without a byte of answer; ``when="after"`` lets the request take effect first.
+
+    Attributes:
+        when: ``before`` (default) or ``after`` the request takes effect.
+        how: ``close`` (default) the connection, or ``reset`` it.
+    """
 
     when: When = "before"
     how: Literal["close", "reset"] = "close"
@@ -119,6 +150,14 @@ class Content(_Strict):
     """Send other bytes than the video's.
 
     A truncated body is cut off by default; with ``clean`` it ends properly, as if it were whole.
+
+    Attributes:
+        truncate: Fraction of the video that is sent, 0 to 1.
+        truncate_bytes: Bytes of the video that are sent, in place of ``truncate``.
+        clean: Whether a truncated body ends properly. Default: False.
+        garbage: Whether bytes are sent that are no video. Default: False.
+        bytes_per_second: Speed in bytes a second. Default: no limit.
+        content_type: Media type that the header tells. Default: the video's.
     """
 
     truncate: float | None = Field(default=None, ge=0, le=1)
@@ -145,7 +184,17 @@ class Content(_Strict):
 
 
 class JobFault(_Strict):
-    """What becomes of a job that a matching submit creates; what is not given stays as it would be."""
+    """What becomes of a job that a matching submit creates; what is not given stays as it would be.
+
+    Attributes:
+        outcome: The status it ends with.
+        error: The text it ends with.
+        seconds: Seconds that it takes; ``manual`` for one that is ended by hand.
+        polls: Polls that are answered before it can end.
+        outputs: How many videos it has.
+        cost: The bill in US dollars; null for none that is told.
+        gone: Whether its outputs are no longer kept.
+    """
 
     outcome: str | None = None
     error: str | None = None
@@ -164,7 +213,13 @@ class JobFault(_Strict):
 
 
 class WebhookFault(_Strict):
-    """What is wrong with the webhook of a job; to lose it, ``drop`` it."""
+    """What is wrong with the webhook of a job; to lose it, ``drop`` it.
+
+    Attributes:
+        copies: How often the same call is made, 1 to 10. Default: 1.
+        age: Seconds since it was signed; negative for the future. Default: 0.
+        signature: ``valid`` (default), ``forged`` or ``missing``.
+    """
 
     copies: int = Field(default=1, ge=1, le=10, description="How often the same call is made")
     age: float = Field(default=0, description="Seconds since it was signed; negative for the future")
@@ -183,7 +238,23 @@ def _delay(value: object) -> object:
 
 
 class Rule(_Strict):
-    """One fault."""
+    """One fault: what it matches, how often it strikes, and one thing that it does, or a delay, or both.
+
+    Attributes:
+        id: Its name; one is made up where none is given. A rule with the name of another takes its place.
+        match: Which requests it is about. Default: all that come in.
+        times: How many matching requests it hits; null, the default, for all.
+        after: Matching requests that pass first. Default: 0.
+        every: Of the others, it hits every n-th. Default: 1, all of them.
+        per_job: Whether it counts for each job by itself. Default: False.
+        delay: Wait; a bare number is seconds before the request is acted upon.
+        respond: Answer with this.
+        drop: End the connection without an answer.
+        content: Send other bytes than the video's.
+        status: The status text that a poll tells.
+        job: What becomes of the job of a submit.
+        webhook: What is wrong with the webhook.
+    """
 
     id: str = ""
     match: Match = Field(default_factory=Match)

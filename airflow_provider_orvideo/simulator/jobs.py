@@ -48,11 +48,12 @@ class Job:
     """One job, as the simulator knows it.
 
     Args:
+        id: Its id.
         order: What was ordered.
         request: The request's body, with data URLs shortened.
-        created_at: Unix time of acceptance.
-        started: The clock's time of acceptance.
-        seconds: How long it runs.
+        created_at: Unix time of acceptance, in seconds.
+        started: The clock's time of acceptance, in seconds.
+        seconds: How long it runs, in seconds.
         polls_needed: Polls that are answered before it can finish.
         outputs: Videos it makes.
         outcome: The status it ends with.
@@ -62,6 +63,12 @@ class Job:
         gone: Whether its outputs cannot be read any more.
         is_byok: Whether it runs on the caller's own provider key.
         origin: Scheme, host and port that the client used, for the URLs in its webhook.
+        status: Its status now.
+        finished: The clock's time of its end, in seconds; None while it runs.
+        finished_at: Unix time of its end, in seconds; None while it runs.
+        polls: Polls that were answered.
+        content_reads: Downloads that were asked for.
+        generation_misses: Times that its accounting record was not there yet.
     """
 
     id: str

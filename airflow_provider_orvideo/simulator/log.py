@@ -32,8 +32,9 @@ class LoggedRequest:
 
     Args:
         seq: Its number, from 1, in order of arrival.
-        time: Unix time of arrival.
-        monotonic: The machine's monotonic time of arrival; only differences mean something.
+        time: Unix time of arrival, in seconds.
+        monotonic: The machine's monotonic time of arrival, in seconds; only differences mean something.
+        method: The HTTP method.
         operation: The API's operation id.
         path: Path and query.
         job_id: The job that it is about; for a submit, the job that it created.
@@ -41,6 +42,8 @@ class LoggedRequest:
             where the client was gone first, and None while there is no answer yet.
         authorization: Whether the header was present.
         key_sha256: The first characters of the key's hash: enough to tell two keys apart.
+        user_agent: The header of that name.
+        headers: Those of the headers that a test may want to see, never the key.
         body: The body of a submit, with data URLs shortened.
         rules: The fault rules that changed the answer.
         sent: Bytes of content sent.

@@ -22,7 +22,7 @@ class Order:
         prompt: The text; empty where none was needed.
         width: Pixels across.
         height: Pixels down.
-        seconds: Length.
+        seconds: Length, in seconds.
         audio: Whether it has sound.
         cost: The bill in US dollars, or None where it cannot be computed.
     """

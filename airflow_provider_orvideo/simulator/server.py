@@ -109,12 +109,18 @@ class _Server(uvicorn.Server):
 class Simulator:
     """A running simulator of the video API.
 
+    Use it in a ``with`` block, or call `start` and `stop`. All methods but `run` may be called from every thread.
+
     Args:
         settings: How it behaves; the defaults are like the real API, only quicker.
-        host: Address to bind; anything but loopback is for container networks.
-        port: Port to bind; 0 picks a free one.
-        log_file: Where finished requests are appended as lines of JSON.
-        faults: Rules to begin with: one, a list, or ``{"faults": [...]}``.
+        host: Address to bind; anything but loopback is for container networks. Default: ``127.0.0.1``.
+        port: Port to bind; 0, the default, picks a free one.
+        log_file: Where finished requests are appended as lines of JSON. Default: nowhere.
+        faults: Rules to begin with: one, a list, or ``{"faults": [...]}``. Default: none.
+
+    Raises:
+        ValueError: A rule is not understood.
+        OSError: The address cannot be bound, or the log file not be opened.
     """
 
     def __init__(
@@ -152,7 +158,14 @@ class Simulator:
         self.stop()
 
     def start(self) -> Self:
-        """Serve in a thread; returns when requests are answered."""
+        """Serve in a thread; returns when requests are answered.
+
+        Returns:
+            The simulator itself.
+
+        Raises:
+            RuntimeError: It did not come up within 10 seconds.
+        """
         self._thread = threading.Thread(target=self.run, name="orvideo-simulator", daemon=True)
         self._thread.start()
         if not self._server.ready.wait(START_SECONDS):
@@ -160,7 +173,11 @@ class Simulator:
         return self
 
     def run(self, on_ready: Callable[[], object] | None = None) -> None:
-        """Serve in this thread until `stop` is called from another one or from a signal handler."""
+        """Serve in this thread until `stop` is called from another one or from a signal handler.
+
+        Args:
+            on_ready: Called once requests are answered. Default: nothing is.
+        """
         self._server.on_ready = on_ready
         try:
             asyncio.run(self._server.serve(sockets=self._sockets))
@@ -168,7 +185,11 @@ class Simulator:
             self.state.close()
 
     def stop(self) -> None:
-        """Stop serving; connections that are still open are cut."""
+        """Stop serving; connections that are still open are cut.
+
+        Raises:
+            RuntimeError: Its thread did not end within 10 seconds.
+        """
         self._server.stop()
         if self._thread is None:
             return
@@ -213,50 +234,142 @@ class Simulator:
         return self.stats()["posts"]
 
     def stats(self) -> dict[str, int]:
-        """All counts."""
+        """All counts.
+
+        Returns:
+            How many requests of each kind arrived, by name; how many were dropped, how many signed URLs were read with
+            a key (``leaked_authorizations``), and how many jobs, videos and webhooks were made.
+        """
         return self.state.stats()
 
     def requests(self, **filters: object) -> list[LoggedRequest]:
-        """The logged requests whose fields have the given values, oldest first."""
+        """The logged requests whose fields have the given values.
+
+        Args:
+            **filters: Fields of a `LoggedRequest` and the values that they must have.
+
+        Returns:
+            Copies, oldest first.
+        """
         return self.state.log.find(**filters)
 
     def wait_for_requests(self, count: int = 1, timeout: float = 10.0, **filters: object) -> list[LoggedRequest]:
-        """As `requests`, once there are at least that many."""
+        """As `requests`, once there are at least that many.
+
+        Args:
+            count: How many to wait for. Default: 1.
+            timeout: Seconds to wait for them. Default: 10 s.
+            **filters: As `requests` takes them.
+
+        Returns:
+            Copies, oldest first.
+
+        Raises:
+            TimeoutError: They did not come in time.
+        """
         return self.state.log.wait(count, timeout, **filters)
 
     def jobs(self) -> list[Job]:
-        """All jobs, oldest first."""
+        """All jobs.
+
+        Returns:
+            The jobs as they are now, oldest first.
+        """
         return self.state.jobs.all()
 
     def job(self, job_id: str) -> Job:
-        """One job."""
+        """One job.
+
+        Args:
+            job_id: Its id.
+
+        Returns:
+            The job as it is now.
+
+        Raises:
+            KeyError: There is no such job.
+        """
         return self.state.jobs.get(job_id)
 
     def finish(self, job_id: str, outcome: str = "completed", error: str | None = None) -> Job:
-        """End a job now, however long it was meant to take."""
+        """End a job now, however long it was meant to take.
+
+        Args:
+            job_id: Its id.
+            outcome: The status it ends with, of which ``completed`` alone has videos. Default: ``completed``.
+            error: The text it ends with. Default: none for ``completed``, the API's usual one for others.
+
+        Returns:
+            The job as it ended.
+
+        Raises:
+            KeyError: There is no such job.
+            ValueError: It is over already.
+        """
         return self.state.jobs.finish(job_id, outcome, error)
 
     def webhooks(self, job_id: str | None = None) -> list[LoggedWebhook]:
-        """The webhooks that were sent, oldest first."""
+        """The webhooks that were sent.
+
+        Args:
+            job_id: Only those of this job. Default: of all.
+
+        Returns:
+            Copies, oldest first.
+        """
         return self.state.courier.find(job_id)
 
     def wait_for_webhooks(
         self, count: int = 1, timeout: float = 10.0, job_id: str | None = None
     ) -> list[LoggedWebhook]:
-        """As ``webhooks``, once at least that many were answered or have failed."""
+        """As ``webhooks``, once at least that many were answered or have failed.
+
+        Args:
+            count: How many to wait for. Default: 1.
+            timeout: Seconds to wait for them. Default: 10 s.
+            job_id: Only those of this job. Default: of all.
+
+        Returns:
+            Copies, oldest first.
+
+        Raises:
+            TimeoutError: They did not come in time.
+        """
         return self.state.courier.wait(count, timeout, job_id)
 
     def send_webhook(self, job_id: str) -> None:
-        """Send the webhook of a job that is over once more, as OpenRouter may."""
+        """Send the webhook of a job that is over once more, as OpenRouter may.
+
+        Args:
+            job_id: The job's id.
+
+        Raises:
+            KeyError: There is no such job.
+            ValueError: It is not over, or no webhook of it is sent.
+        """
         self.state.courier.send(self.state.jobs.get(job_id))
 
     def add_fault(self, rule: dict[str, Any]) -> str:
-        """Add a fault rule and return its id."""
+        """Add a fault rule.
+
+        Args:
+            rule: The rule as JSON.
+
+        Returns:
+            Its id, made up where the rule names none.
+
+        Raises:
+            ValueError: It is not understood; the message says why.
+        """
         (parsed,) = parse_rules(rule)
         return self.state.faults.add(parsed).id
 
     def faults(self) -> list[dict[str, Any]]:
-        """All rules, with the number of requests each has hit."""
+        """All rules.
+
+        Returns:
+            Each as JSON, with ``hits``, the number of requests that it has hit.
+        """
         return self.state.faults.describe()
 
     def clear_faults(self) -> None:
@@ -264,9 +377,16 @@ class Simulator:
         self.state.faults.clear()
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once: for jobs, outputs, signed URLs and generation records."""
+        """Let time pass at once: for jobs, outputs, signed URLs and generation records.
+
+        Args:
+            seconds: How many seconds, at least 0.
+
+        Raises:
+            ValueError: It is below 0.
+        """
         self.state.advance(seconds)
 
     def reset(self) -> None:
-        """Forget jobs, faults and the log."""
+        """Forget jobs, faults and the log; the clock goes on."""
         self.state.reset()

@@ -30,23 +30,31 @@ Seconds = Annotated[float, BeforeValidator(_seconds), Field(ge=0)]
 
 
 class SimulatorSettings(BaseModel):
-    """The settings of one simulator; none can change while it runs."""
+    """The settings of one simulator; none can change while it runs.
+
+    Source of what is like the live API: its answers recorded in September and October 2026, and OpenRouter's OpenAPI
+    document of 2026-08-22.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, ser_json_inf_nan="strings")
 
     job_seconds: Seconds = Field(
-        default=2.0, description="From acceptance to completion; inf or 'manual' waits for a call of finish()"
+        default=2.0, description="Seconds from acceptance to completion; inf or 'manual' waits for a call of finish()"
     )
     job_polls: int = Field(
         default=0, ge=0, description="Polls that are answered 'pending' however much time has passed"
     )
     in_progress_after: float | None = Field(
-        default=None, ge=0, description="Seconds after which a waiting job says in_progress; the live API never did"
+        default=None,
+        ge=0,
+        description="Seconds after which a waiting job says in_progress; the live API never did in autumn 2026",
     )
-    submit_seconds: Seconds = Field(default=0.0, description="How long a submit takes; live ones take 2.4 to 3.6 s")
+    submit_seconds: Seconds = Field(
+        default=0.0, description="Seconds that a submit takes; live ones took 2.4 to 3.6 s in autumn 2026"
+    )
     outputs: int = Field(default=1, ge=1, le=10, description="Videos per job")
     output_seconds: Seconds = Field(
-        default=math.inf, description="How long after completion the content stays readable; 410 afterwards"
+        default=math.inf, description="Seconds after completion that the content stays readable; 410 afterwards"
     )
     absolute_urls: bool = Field(
         default=True, description="polling_url with its origin, as live, or only the path, as documented"
@@ -54,9 +62,9 @@ class SimulatorSettings(BaseModel):
     signed_urls: bool = Field(
         default=False, description="Completed jobs carry `urls` on a second origin, and `expires_at`"
     )
-    signed_seconds: float = Field(default=3600.0, gt=0, description="Lifetime of the signed URLs")
+    signed_seconds: float = Field(default=3600.0, gt=0, description="Seconds that signed URLs can be used")
     generation_seconds: Seconds = Field(
-        default=0.0, description="GET /generation answers 404 this long after completion"
+        default=0.0, description="Seconds after completion that GET /generation answers 404"
     )
     generation_misses: int = Field(
         default=1, ge=0, description="GET /generation answers 404 this many times per job first"
@@ -71,15 +79,15 @@ class SimulatorSettings(BaseModel):
     )
     render_workers: int = Field(default=2, ge=1, description="Videos rendered at the same time")
     cache_bytes: int = Field(
-        default=256 * 2**20, ge=0, description="Rendered videos kept in memory; others are rendered again"
+        default=256 * 2**20, ge=0, description="Bytes of rendered videos kept in memory; others are rendered again"
     )
-    chunk_bytes: int = Field(default=64 * 2**10, ge=1, description="Size of a content chunk")
+    chunk_bytes: int = Field(default=64 * 2**10, ge=1, description="Bytes of a chunk of content")
     accepted_keys: tuple[str, ...] | None = Field(
         default=None, description="The only valid inference keys; by default everything that starts with sk-or-test-"
     )
     is_byok: bool = Field(default=False, description="Jobs run on the caller's own provider key: usage has no cost")
     total_credits: float = Field(
-        default=100.0, description="What GET /credits says was bought; nothing is refused for lack of it"
+        default=100.0, description="US dollars that GET /credits says were bought; nothing is refused for lack of them"
     )
     credits_need_management_key: bool = Field(
         default=False, description="GET /credits refuses ordinary keys, as documented; live it does not"
@@ -92,7 +100,9 @@ class SimulatorSettings(BaseModel):
     webhook_secret: str | None = Field(
         default=None, repr=False, description="Secret that webhooks are signed with; None: they are not signed"
     )
-    max_body_bytes: int = Field(default=100 * 2**20, ge=1, description="Larger requests are answered 413")
+    max_body_bytes: int = Field(
+        default=100 * 2**20, ge=1, description="Bytes of the largest request; larger ones are answered 413"
+    )
     log_size: int = Field(
         default=50_000,
         ge=1,

@@ -38,9 +38,12 @@ class Faults:
         Airflow's ``retries`` begin anew; nothing was spent.
 
         Args:
-            times: orders that are refused.
-            retry_after: seconds in the ``Retry-After`` header; None for no header.
+            times: orders that are refused. Default: 1.
+            retry_after: seconds in the ``Retry-After`` header; None, the default, for no header.
             prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         respond = {"status": 429, **({} if retry_after is None else {"retry_after": retry_after})}
         return self._add(_SUBMIT, times, prompt, respond=respond)
@@ -54,10 +57,13 @@ class Faults:
         before the next.
 
         Args:
-            status: a 4xx that says for certain that nothing was accepted.
-            message: the API's words; None for its usual ones.
-            times: orders that are refused.
+            status: a 4xx that says for certain that nothing was accepted. Default: 400.
+            message: the API's words; None, the default, for its usual ones.
+            times: orders that are refused; None, the default, for all.
             prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
 
         Raises:
             ValueError: the status is no clear refusal.
@@ -74,6 +80,13 @@ class Faults:
         """Refuse orders with 402: the account has no credits.
 
         The attempt fails and Airflow's ``retries`` try again; nothing was spent.
+
+        Args:
+            times: orders that are refused; None, the default, for all.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self.refuse(402, times=times, prompt=prompt)
 
@@ -85,10 +98,13 @@ class Faults:
         The task fails for good: no retry sends the order again, whatever ``on_job_failure`` says.
 
         Args:
-            accepted: False: the order is refused with 403, and costs nothing. True: it is accepted, and its job ends
-                as ``failed`` with a text about content policy.
-            times: orders that are refused.
+            accepted: False (default): the order is refused with 403, and costs nothing. True: it is accepted, and its
+                job ends as ``failed`` with a text about content policy.
+            times: orders that are refused; None, the default, for all.
             prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         if accepted:
             return self.fail_job("The request was blocked by the content policy", times=times, prompt=prompt)
@@ -101,10 +117,13 @@ class Faults:
         record. ``on_ambiguous_submit="resubmit"`` lets retries order, and pay, again.
 
         Args:
-            status: None: the connection ends without an answer. 408, 499 or a 5xx: the answer says that, although the
-                order was accepted.
-            times: orders whose answer is lost.
+            status: None (default): the connection ends without an answer. 408, 499 or a 5xx: the answer says that,
+                although the order was accepted.
+            times: orders whose answer is lost; None for all. Default: 1.
             prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
 
         Raises:
             ValueError: the status would be a clear refusal, or a success.
@@ -131,9 +150,12 @@ class Faults:
 
         Args:
             error: the job's error text. One that speaks of moderation counts as a refusal.
-            status: ``failed``, ``cancelled`` or ``expired``.
-            times: orders whose jobs fail.
+            status: ``failed`` (default), ``cancelled`` or ``expired``.
+            times: orders whose jobs fail; None, the default, for all.
             prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_SUBMIT, times, prompt, job={"outcome": status, "error": error})
 
@@ -141,6 +163,14 @@ class Faults:
         """Let jobs take that long, in real seconds; ``orvideo_simulator.advance(seconds)`` lets them pass at once.
 
         The provider goes on waiting.
+
+        Args:
+            seconds: real seconds from the order to its end.
+            times: orders whose jobs are slow; None, the default, for all.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_SUBMIT, times, prompt, job={"seconds": seconds})
 
@@ -149,6 +179,13 @@ class Faults:
 
         The task waits until its ``timeout``, which ``orvideo_run`` cuts short, and fails; retries re-attach to the job
         and order nothing. ``orvideo_simulator.finish(job_id)`` ends a job after all.
+
+        Args:
+            times: orders whose jobs never end; None, the default, for all.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_SUBMIT, times, prompt, job={"seconds": "manual"})
 
@@ -158,6 +195,14 @@ class Faults:
         A failed poll is not a failed job: the provider goes on at growing intervals until the deadline. 429 and 503
         also slow down all reads of that connection, here too. After 401 a trigger reads the connection again and asks
         once more. Then, and after 403 and 410 at once, the attempt fails, and a retry re-attaches.
+
+        Args:
+            times: reads that fail; None for all. Default: 1.
+            status: HTTP status of the answers. Default: 502.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_POLL, times, prompt, respond={"status": status})
 
@@ -168,6 +213,13 @@ class Faults:
 
         The provider starts the file again within the attempt, four times in all. Then the attempt fails with the
         destination untouched, and Airflow's ``retries`` download again. Nothing is ordered.
+
+        Args:
+            times: downloads that are cut; None for all. Default: 1.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_CONTENT, times, prompt, content={"truncate": 0.5})
 
@@ -175,6 +227,13 @@ class Faults:
         """Send bytes that are no video.
 
         The attempt fails with the destination untouched, and Airflow's ``retries`` download again.
+
+        Args:
+            times: downloads that bring no video; None, the default, for all.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_CONTENT, times, prompt, content={"garbage": True})
 
@@ -182,6 +241,13 @@ class Faults:
         """Complete jobs whose outputs are no longer kept: downloads are answered 410.
 
         The download fails, and says that only a new video helps. Nothing is ordered.
+
+        Args:
+            times: orders whose outputs are gone; None, the default, for all.
+            prompt: see `Faults`.
+
+        Returns:
+            Id of the rule.
         """
         return self._add(_SUBMIT, times, prompt, job={"gone": True})
 

@@ -97,6 +97,9 @@ def orvideo_simulator(request: pytest.FixtureRequest) -> Iterator[Simulator]:
     test, its class or its module changes settings. What a test asks of it: ``posts`` (orders that arrived, refused
     ones included), ``jobs()`` (what was accepted, and would be billed), ``requests(operation="getVideos")``,
     ``stats()``, ``finish(job_id)``, ``advance(seconds)``.
+
+    Yields:
+        A `Simulator` that serves.
     """
     try:
         from airflow_provider_orvideo.simulator import Simulator, SimulatorSettings  # noqa: PLC0415
@@ -137,6 +140,9 @@ def orvideo_connection(
     ``@pytest.mark.orvideo(conn_ids=["films", "trailers"])`` sets these, too, and the fixture is the first of them. For
     the duration of the test, the real API is out of reach (`orvideo_network_guard`), the provider's ``cache_dir`` and
     ``state_path`` are empty folders, ``resume_grace`` is 0, and repeated calls follow each other without a pause.
+
+    Returns:
+        The connection's id.
     """
     from airflow_provider_orvideo.testing.guard import without_pauses  # noqa: PLC0415
 
@@ -160,6 +166,9 @@ def orvideo_faults(orvideo_simulator: Simulator) -> Faults:
     """Mishaps on demand: ``orvideo_faults.lose_answer()``, ``.cut_download(times=4)`` and others.
 
     See `Faults` for all of them, and for what the provider does then.
+
+    Returns:
+        The `Faults` of this test's simulator.
     """
     from airflow_provider_orvideo.testing.faults import Faults  # noqa: PLC0415
 
@@ -176,6 +185,9 @@ def orvideo_run(
 
     Needs ``orvideo_airflow_home = tmp`` in the ini file (or ``own``). See `RunDag` for its arguments and `FinishedRun`
     for what it returns.
+
+    Returns:
+        A `RunDag`, to be called.
     """
     from airflow_provider_orvideo.testing.running import RunDag  # noqa: PLC0415
 

@@ -83,13 +83,13 @@ class RunDag:
         Args:
             dag: a DAG object that stands in a module of its own, or the path of a DAG file, relative to pytest's
                 rootdir; a path is read anew for each run.
-            dag_id: which DAG of the file, where it has several.
-            conf: configuration of the run, as ``dag_run.conf``.
-            logical_date: default: now.
-            timeout: longest wait of a task of this provider for its job, in seconds.
+            dag_id: which DAG of the file, where it has several. Default: the only one.
+            conf: configuration of the run, as ``dag_run.conf``. Default: none.
+            logical_date: of the run. Default: now.
+            timeout: longest wait of a task of this provider for its job, in seconds. Default: 20 s.
 
         Returns:
-            How it ended; a failed run is no exception.
+            How it ended; a failed run is no exception. Where the DAG cannot be read or found, the test fails.
         """
         if isinstance(dag, str | Path):
             dag = self._read(self.root / dag, dag_id)

@@ -27,9 +27,11 @@ class OrVideoBatchTrigger(BaseTrigger):
         conn_id: Airflow connection that the jobs belong to.
         jobs: for each job its id, the epoch seconds at which it was accepted, those after which waiting for it ends,
             and the model id that was ordered, None for unknown.
-        poll_interval: seconds between two polls of a job.
-        wake_after: jobs whose wait must have ended before the event is fired.
-        not_before: epoch seconds of the earliest first poll; see ``[orvideo] resume_grace``.
+        poll_interval: longest pause between two polls of a job, in seconds, as at `OrVideoJobTrigger`. Default: 30 s.
+        wake_after: jobs whose wait must have ended before the event is fired. Default: 1.
+        not_before: epoch seconds of the earliest first poll; see ``[orvideo] resume_grace``. Default: 0, at once.
+
+    An error is no exception here: the event counts the jobs that cannot be read, and tells why of the first.
     """
 
     def __init__(

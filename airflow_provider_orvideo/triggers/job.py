@@ -26,9 +26,11 @@ class OrVideoJobTrigger(BaseTrigger):
         job_id: the API's job id.
         submitted_at: epoch seconds at which the job was accepted.
         deadline: epoch seconds after which waiting ends; a passed one still reads the status once.
-        poll_interval: longest pause between two polls, in seconds.
-        model: model id that was ordered; passed on to the event, and told by metrics. None for unknown.
+        poll_interval: longest pause between two polls, in seconds; longer, up to 300, only while the API fails.
+            Default: 30 s.
+        model: model id that was ordered; passed on to the event, and told by metrics. None, the default, for unknown.
         not_before: epoch seconds of the earliest first poll; see ``[orvideo] resume_grace`` in the configuration.
+            Default: 0, at once.
 
     An error is no exception here but an event with the outcome ``gave_up``: the worker that resumes says what to do.
     """

@@ -1,10 +1,14 @@
-"""Reference pages out of what the provider tells Airflow: options, fields of the connection, commands.
+"""Reference pages out of what the provider tells Airflow, pytest and the simulator's users.
 
 In a page::
 
     .. orvideo-options::
     .. orvideo-connection-fields::
     .. orvideo-commands::
+    .. orvideo-fixtures::
+    .. orvideo-simulator-options::
+    .. orvideo-simulator-settings::
+    .. orvideo-simulator-endpoints::
 
 It also lets autodoc read annotations whose names are imported for type checkers only.
 """
@@ -22,11 +26,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from docutils.statemachine import StringList
+from fastapi import FastAPI
+from sphinx.ext.napoleon import GoogleDocstring
 from sphinx.util.docutils import SphinxDirective
 
 import airflow_provider_orvideo
 from airflow_provider_orvideo.cli.definition import COMMANDS
 from airflow_provider_orvideo.get_provider_info import get_provider_info
+from airflow_provider_orvideo.simulator import SimulatorSettings
+from airflow_provider_orvideo.simulator import __main__ as simulator_command
+from airflow_provider_orvideo.simulator.control import add_control
+from airflow_provider_orvideo.simulator.state import State
+from airflow_provider_orvideo.testing import plugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -127,6 +138,83 @@ class Commands(_Generated):
             yield ""
 
 
+class Fixtures(_Generated):
+    """Every fixture of the pytest plugin, by its docstring."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield one entry for each."""
+        for name, fixture in vars(plugin).items():
+            if name.startswith("orvideo_"):
+                yield f".. py:data:: {name}"
+                yield ""
+                doc = GoogleDocstring(inspect.getdoc(inspect.unwrap(fixture)) or "", self.config, what="function")
+                yield from (f"   {line}" for line in doc.lines())
+                yield ""
+
+
+class SimulatorOptions(_Generated):
+    """Every option of the simulator's command line, as it is parsed."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield one table."""
+        parser = simulator_command._parser()  # noqa: SLF001 - what is documented is what is parsed
+        yield from _table("option", "meaning")
+        for action in parser._actions:  # noqa: SLF001 - argparse has no other way
+            shown = action.metavar or {int: "PORT", None: ""}.get(action.type, "") if action.nargs != 0 else ""
+            names = ", ".join(map(_literal, action.option_strings))
+            meaning = (action.help or "").replace("%(default)s", str(action.default))
+            yield from _row(f"{names} {_literal(str(shown))}" if shown else names, _prose(meaning))
+        yield ""
+
+
+class SimulatorSettingsTable(_Generated):
+    """Every setting of the simulator, as it is checked."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield one table."""
+        yield from _table("setting", "type", "default", "meaning", widths="20 20 15 45")
+        for name, field in SimulatorSettings.model_fields.items():
+            bounds = ", ".join(
+                f"{words} {getattr(limit, key)}"
+                for limit in field.metadata
+                for key, words in (("ge", "at least"), ("gt", "above"), ("le", "at most"))
+                if hasattr(limit, key)
+            )
+            hint = get_type_hints(SimulatorSettings)[name]
+            kind = hint.__name__ if isinstance(hint, type) else str(hint).removeprefix("typing.")
+            yield from _row(
+                _literal(name),
+                _prose(f"{kind}, {bounds}" if bounds else kind),
+                _literal(str(field.default)),
+                _prose(field.description or ""),
+            )
+        yield ""
+
+
+class SimulatorEndpoints(_Generated):
+    """Every control endpoint of the simulator, by its docstring."""
+
+    def lines(self) -> Iterator[str]:
+        """Yield one table."""
+        app, state = FastAPI(openapi_url=None), State.build(SimulatorSettings())
+        add_control(app, state)
+        state.close()
+        yield from _table("request", "what it does")
+        for route in app.routes:
+            doc = " ".join((inspect.getdoc(route.endpoint) or "").split())
+            (method,) = route.methods - {"HEAD"}
+            yield from _row(_literal(f"{method} {route.path}"), doc)
+        yield ""
+
+
+def _table(*heads: str, widths: str = "35 65") -> Iterator[str]:
+    yield ".. list-table::"
+    yield "   :header-rows: 1"
+    yield f"   :widths: {widths}"
+    yield ""
+    yield from _row(*heads)
+
+
 def _row(first: str, *others: str) -> Iterator[str]:
     yield f"   * - {first}"
     for cell in others:
@@ -166,7 +254,9 @@ def resolve_annotations(_app: Sphinx) -> None:
 def _resolve(function: Any) -> None:  # noqa: ANN401 - anything with annotations
     """Write types in the place of their names: autodoc does that for functions and methods, not for constructors."""
     with suppress(NameError, TypeError):  # of an extra, or of what only type checkers may subscript
-        function.__annotations__ = get_type_hints(function, include_extras=True)
+        hints = get_type_hints(function, include_extras=True)
+        # A constructor returns nothing; what its class tells under "Returns" is what the task does.
+        function.__annotations__ = {name: hint for name, hint in hints.items() if name != "return"}
 
 
 def _for_type_checkers(namespace: dict[str, Any]) -> Iterator[ast.Module]:
@@ -183,5 +273,9 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_directive("orvideo-options", Options)
     app.add_directive("orvideo-connection-fields", ConnectionFields)
     app.add_directive("orvideo-commands", Commands)
+    app.add_directive("orvideo-fixtures", Fixtures)
+    app.add_directive("orvideo-simulator-options", SimulatorOptions)
+    app.add_directive("orvideo-simulator-settings", SimulatorSettingsTable)
+    app.add_directive("orvideo-simulator-endpoints", SimulatorEndpoints)
     app.connect("builder-inited", resolve_annotations)
     return {"parallel_read_safe": True}

@@ -57,7 +57,7 @@ class Line(BaseModel):
         generation_id: id of the job's accounting record.
         cost_usd: US dollars that the API reports, None for unknown.
         estimated_cost_usd: US dollars estimated before the order, the high end; None for unknown.
-        total_cost_usd: with the jobs before it, None where one of them is unknown.
+        total_cost_usd: US dollars with the jobs before it, None where one of them is unknown.
         outputs: how many videos the job has.
         submitted_at: when the job was accepted, ISO 8601 in UTC.
         completed_at: when its end was seen, ISO 8601 in UTC.
@@ -67,9 +67,9 @@ class Line(BaseModel):
         past: jobs that were bought for this item before.
         lost: when orders left whose outcome was never learned, ISO 8601 in UTC.
         dag_id: of the task instance whose item this is.
-        run_id: as above.
-        task_id: as above.
-        map_index: as above, as text.
+        run_id: of the task instance whose item this is.
+        task_id: of the task instance whose item this is.
+        map_index: of the task instance whose item this is, as text; ``-1`` for a task that is not mapped.
         try_number: the attempt that found this out.
         max_tries: Airflow's ``max_tries`` of that attempt, by which a person's clear is told from a retry.
     """
