@@ -112,8 +112,6 @@ def test_a_request_that_changes_while_the_task_waits_is_ordered_by_a_retry_at_th
 def test_a_lost_trigger_is_no_reason_to_order_anything(
     simulate: Simulate, connect: Connect, make_batch: MakeBatch, make_context: MakeContext
 ) -> None:
-    from airflow.sdk.exceptions import TaskDeferralError  # noqa: PLC0415 - elsewhere on Airflow 3.1
-
     sim = simulate(job_seconds="manual")
     connect(sim)
     context: Any = make_context()
@@ -122,7 +120,6 @@ def test_a_lost_trigger_is_no_reason_to_order_anything(
     sim.finish(sim.jobs()[0].id)
     operator = make_batch(("a", "b"), deferrable=True)
     kwargs = {"error": "Trigger failure", "traceback": ["lost"]}
-    assert TaskDeferralError is not None
     with pytest.raises(TaskDeferred) as deferred:
         operator.resume_execution("__fail__", kwargs, context)
     assert [job[0] for job in deferred.value.trigger.serialize()[1]["jobs"]] == [sim.jobs()[1].id]

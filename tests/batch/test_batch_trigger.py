@@ -10,8 +10,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk._shared.module_loading import import_string
-from airflow.sdk.serde import deserialize, serialize
+
+try:
+    from airflow.sdk._shared.module_loading import import_string
+    from airflow.sdk.serde import deserialize, serialize
+except ImportError:  # Airflow 3.1
+    from airflow.serialization.serde import deserialize, serialize  # type: ignore[import-not-found,no-redef]
+    from airflow.utils.module_loading import import_string  # type: ignore[import-not-found,no-redef]
 
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
-from airflow.dag_processing.dagbag import DagBag
 from airflow.models.asset import AssetEvent, AssetModel
-from airflow.models.task_state_store import TaskStateStoreModel
 from airflow.sdk import ObjectStoragePath
 from airflow.utils.session import create_session
 from sqlalchemy import select
 
+from tests.airflow_side.conftest import dag_bag  # noqa: F401 - a fixture
+
+try:
+    from airflow.models.task_state_store import TaskStateStoreModel
+except ImportError:  # Airflow 3.1 and 3.2 have no task state store
+    TaskStateStoreModel = None  # type: ignore[assignment,misc]
+
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_orvideo.simulator import Simulator
 
 DAG = """
@@ -46,6 +56,8 @@ with DAG("batches", schedule=None):
 @pytest.fixture
 def _database() -> None:
     """Make the database of this session's Airflow home, where no other test did."""
+    if version("apache-airflow") == "3.1.0":
+        pytest.skip("dag.test() of Airflow 3.1.0 knows no DAG that a DAG processor has not read")
     airflow = Path(sys.executable).parent / "airflow"
     done = subprocess.run(  # noqa: S603 - our own program
         [airflow, "db", "migrate"], capture_output=True, text=True, check=False, timeout=120
@@ -53,11 +65,29 @@ def _database() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def records(run_id: str, state_path: Path) -> dict[tuple[str, str], str]:
+    """Return the phase of each pay-once record of a run, by task and key, from where this Airflow keeps them."""
+    if TaskStateStoreModel is None:
+        (run,) = (state_path / "batches").iterdir()
+        return {
+            (file.parent.name, unquote(file.name.removesuffix(".-1.json"))): json.loads(file.read_text())["phase"]
+            for file in run.glob("*/*.json")
+        }
+    with create_session() as session:
+        found = list(session.scalars(select(TaskStateStoreModel).where(TaskStateStoreModel.run_id == run_id)))
+        assert {row.expires_at for row in found} == {None}
+        return {(row.task_id, row.key): json.loads(row.value)["phase"] for row in found}
+
+
 # Airflow's in-process API server drags in Starlette's test client, which would rather have another httpx.
 @pytest.mark.filterwarnings("ignore:Using `httpx` with `starlette.testclient` is deprecated")
 @pytest.mark.usefixtures("_database")
 def test_a_table_and_an_xcom_become_videos_and_manifests(
-    sim: Simulator, bucket: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sim: Simulator,
+    bucket: str,
+    dag_bag: Callable[..., Any],  # noqa: F811 - the fixture
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rows = "".join(f"shot-{number},take {number}\n" for number in range(5))
     ObjectStoragePath(f"{bucket}/lists/shots.csv").write_text(f"id,prompt\n{rows}")
@@ -67,7 +97,9 @@ def test_a_table_and_an_xcom_become_videos_and_manifests(
     bundle = {"name": "films", "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle"}
     bundles = json.dumps([bundle | {"kwargs": {"path": str(dags)}}])
     monkeypatch.setenv("AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST", bundles)
-    bag = DagBag(dags, bundle_name="films")
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__STATE_PATH", f"file://{tmp_path}/records")
+    named = {"bundle_name": "films"} if "bundle_name" in inspect.signature(dag_bag).parameters else {}
+    bag = dag_bag(dags, **named)
     assert bag.import_errors == {}
     run = bag.dags["batches"].test()
     assert run.state == "success"
@@ -86,14 +118,12 @@ def test_a_table_and_an_xcom_become_videos_and_manifests(
     names = sorted(path.name for path in ObjectStoragePath(f"{bucket}/films").iterdir() if path.name.endswith(".mp4"))
     assert names == [f"shot-{number}.mp4" for number in range(5)]
     with create_session() as session:
-        found = list(session.scalars(select(TaskStateStoreModel).where(TaskStateStoreModel.run_id == run.run_id)))
-        kept = {(row.task_id, row.key): json.loads(row.value)["phase"] for row in found}
-        assert {row.expires_at for row in found} == {None}
         (extra,) = session.scalars(
             select(AssetEvent.extra)
             .join(AssetModel, AssetEvent.asset_id == AssetModel.id)
             .where(AssetModel.name == "films", AssetEvent.source_run_id == run.run_id)
         )
+    kept = records(run.run_id, tmp_path / "records")
     assert len(kept) == 7
     assert set(kept.values()) == {"terminal"}
     assert {("table", f"orvideo_job.shot-{number}") for number in range(5)} | {("listed", "orvideo_job.one")} <= set(

@@ -78,7 +78,7 @@ def run_pytest(tmp_path: Path) -> RunPytest:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=240,
+                timeout=900,  # Airflow 3.2 builds its server anew for each task: seconds, on a busy machine
             )
         )
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 INSIDE = Path(__file__).parent / "inside"
 
 
-@pytest.mark.parametrize(("module", "count"), [("check_connection", 16), ("check_faults", 27), ("check_runs", 11)])
+@pytest.mark.parametrize(("module", "count"), [("check_connection", 16), ("check_faults", 27), ("check_runs", 12)])
 def test_the_fixtures_do_what_they_say(
     run_pytest: Callable[..., Any], request: pytest.FixtureRequest, module: str, count: int
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.configuration import conf
 from airflow.sdk import DAG
+from airflow.sdk.execution_time import supervisor
 
 from airflow_provider_orvideo.operators.submit import OrVideoSubmitOperator
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
@@ -68,6 +69,21 @@ def test_mapped_tasks_have_one_entry_for_each_instance(
     prompts = {job.id: job.order.prompt for job in orvideo_simulator.jobs()}
     assert [prompts[run.xcoms[f"land[{index}]"]["job_id"]] for index in (0, 1)] == ["a boat", "a bridge"]
     assert len(list(folder.glob("*.mp4"))) == 2
+
+
+def test_an_airflow_that_makes_its_server_for_each_task_makes_one_for_the_run(
+    film: Callable[..., FinishedRun], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make: Any = supervisor.in_process_api_server
+    made: list[str] = []
+
+    def make_and_tell() -> Any:  # noqa: ANN401 - Airflow's server
+        made.append("server")
+        return make()
+
+    monkeypatch.setattr(supervisor, "in_process_api_server", make_and_tell)
+    assert film().states == {"submit": "success", "download": "success"}
+    assert made == ["server"]
 
 
 def test_what_a_task_expands_is_left_alone(orvideo_run: RunDag, orvideo_simulator: Simulator) -> None:
