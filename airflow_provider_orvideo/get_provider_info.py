@@ -121,7 +121,9 @@ def get_provider_info() -> dict[str, Any]:
                     },
                     "state_path": {
                         "description": "Folder in object storage for the pay-once records on Airflow 3.1 and 3.2, "
-                        "which have no task state store. Every worker must reach it. Empty: retries may pay again. "
+                        "which have no task state store, and on every version for budgets that tasks share "
+                        "(run_budget_usd). Every worker must reach it. Empty: such budgets are refused, and on 3.1 and "
+                        "3.2 retries may pay again. "
                         "With webhook_url, what webhooks say is kept there too, and the API server must reach it.",
                         "version_added": "0.1.0",
                         "type": "string",

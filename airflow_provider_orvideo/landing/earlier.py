@@ -61,7 +61,7 @@ class ResultCache:
             raise LedgerUnavailableError(
                 f"The cache of results {self._folder} cannot be used: {why(error)}. Nothing was ordered. "
                 "Mend its connection or leave 'result_cache' out, then run this task again."
-            ) from error
+            ) from (error.__cause__ or error)  # a DestinationError says that the video is paid for
 
     def keep(self, order: str, manifest: LandedManifest) -> None:
         """Keep a result. Never fails: the video has landed."""

@@ -79,7 +79,7 @@ def require_place(text: object, context: Context) -> None:
         raise ConfigurationError(
             f"The video request was not sent, nothing was spent. The destination {text} cannot be used: {why(error)}. "
             "Check the bucket, the connection's credentials and the installed file system, then run this task again."
-        ) from error
+        ) from (error.__cause__ or error)  # a DestinationError says that the video is paid for
 
 
 def bring_home(
@@ -95,7 +95,7 @@ def bring_home(
     Raises:
         LandingError: the destination is untouched, or holds whole files only.
     """
-    log.info("Landing job %s at %s", job.job_id, where.uri(0, "…", outputs=1))
+    log.info("Landing job %s at %s", job.job_id, where.uri(0, media.MP4.extension, outputs=1))
     with landing(hook.orvideo_conn_id, job, context.get("ti")) as watch:
         manifest = land(hook.get_conn(), job, where, options, on_landed=watch.landed)
         watch.done(manifest)

@@ -77,9 +77,15 @@ def _announce(simulator: "Simulator", ready_file: Path | None) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Run a simulator until it is told to stop."""
     options = _parser().parse_args(argv)
-    with explain_missing_extra():
-        from airflow_provider_orvideo.simulator.server import Simulator  # noqa: PLC0415 - so that --help needs no extra
-        from airflow_provider_orvideo.simulator.settings import SimulatorSettings  # noqa: PLC0415 - same
+    try:
+        with explain_missing_extra():
+            from airflow_provider_orvideo.simulator.server import Simulator  # noqa: PLC0415 - --help needs no extra
+            from airflow_provider_orvideo.simulator.settings import SimulatorSettings  # noqa: PLC0415 - same
+    except ModuleNotFoundError:
+        raise
+    except ImportError as error:
+        sys.stderr.write(f"orvideo simulator: {error}\n")
+        return 2
     if options.settings:
         sys.stdout.write(_describe(SimulatorSettings) + "\n")
         return 0

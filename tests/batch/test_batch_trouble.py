@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.providers.common.compat.sdk import AirflowFailException, TaskDeferred
 
-from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError
+from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError, DestinationError
 from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
 
 if TYPE_CHECKING:
@@ -244,8 +245,10 @@ def test_a_destination_that_cannot_be_used_shows_before_anything_is_ordered(
     sim: Simulator, attempt: Attempt, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(Exception, match="a file lies where a folder is needed"):
+    with pytest.raises(DestinationError, match=r"a file lies where a folder is needed.*Nothing is ordered") as caught:
         attempt(destination=f"file://{tmp_path}/file/")
+    # Nor does what Airflow prints as its cause speak of a video that is paid for.
+    assert "The video is paid for" not in "".join(traceback.format_exception(caught.value))
     with pytest.raises(AirflowFailException, match="at the same address"):
         attempt(destination=f"file://{tmp_path}/one.mp4")
     assert sim.posts == 0

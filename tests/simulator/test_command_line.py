@@ -131,6 +131,23 @@ except ImportError as error:
     assert repr(missing) in run(code)
 
 
+def test_a_missing_extra_is_told_in_one_line_on_the_command_line() -> None:
+    code = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "PIL":
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.stderr = sys.stdout
+from {MODULE}.__main__ import main
+print(main(["--port", "0"]))
+"""
+    line, status = run(code).splitlines()
+    assert line.startswith("orvideo simulator: The simulator needs 'PIL'")
+    assert status == "2"
+
+
 def test_unknown_names_are_unknown() -> None:
     with pytest.raises(AttributeError, match="nothing"):
         _ = package.nothing

@@ -5,11 +5,16 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_orvideo.exceptions import DestinationExistsError, OrVideoError, RequestInvalidError
+from airflow_provider_orvideo.exceptions import (
+    DestinationError,
+    DestinationExistsError,
+    OrVideoError,
+    RequestInvalidError,
+)
 from airflow_provider_orvideo.landing import media
 from airflow_provider_orvideo.landing.land import land
 from airflow_provider_orvideo.landing.naming import destination
-from airflow_provider_orvideo.landing.publish import Publisher, require_usable
+from airflow_provider_orvideo.landing.publish import Publisher, require_usable, why
 from airflow_provider_orvideo.operators.batching.concurrently import each
 from airflow_provider_orvideo.operators.failures import is_final
 from airflow_provider_orvideo.operators.observing import landing
@@ -79,7 +84,7 @@ class Landings:
         for item in items:
             # A job's id is each job's own, so that any two will do.
             where = self.where(item.key, job_id=f"job-of-{len(taken)}", model=item.request.model)
-            self._publisher(where)
+            self._require_usable(where)
             uri = where.uri(0, media.MP4.extension, outputs=1)
             other = taken.setdefault(uri, item.key)
             if other != item.key:
@@ -88,6 +93,16 @@ class Landings:
                     f"same address, {uri}. Put {{item}} or {{job_id}} into it, or give them other ids."
                 )
                 raise RequestInvalidError((problem,))
+
+    def _require_usable(self, where: Destination) -> None:
+        try:
+            self._publisher(where)
+        except DestinationError as error:
+            raise DestinationError(
+                f"The destination {self._pattern} cannot be used: {why(error)}. Nothing is ordered now, and what this "
+                "task has paid for before can be landed: check the bucket, the connection's credentials and the "
+                "installed file system, then run this task again."
+            ) from (error.__cause__ or error)
 
     def land(self, states: Sequence[State]) -> None:
         """Land the videos of these items, several at a time. What goes wrong with one is noted in its line."""
