@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import zlib
 from pathlib import Path
@@ -42,6 +43,15 @@ _tests = itertools.count()
 def _no_catalogue_of_another_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """A simulator may get the port that another one had, and with it what is remembered of that one's models."""
     monkeypatch.setenv("AIRFLOW__ORVIDEO__CACHE_DIR", str(_HOME / f"cache-{next(_tests)}"))
+
+
+@pytest.fixture(autouse=True)
+def _no_bundles_of_another_test() -> None:
+    """Airflow 3.4 reads the configured DAG bundles once in the life of a process, and each test has its own."""
+    manager = sys.modules.get("airflow.dag_processing.bundles.manager")
+    remembered = getattr(manager, "_load_bundle_config_snapshot", None)
+    if remembered is not None:
+        remembered.cache_clear()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:  # noqa: ARG001 - pytest's signature

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import airflow
 import pytest
-from airflow.dag_processing.bundles import manager as bundles
 from airflow.providers.common.compat.sdk import TaskDeferred
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.execution_time import context as airflows_context
@@ -87,11 +86,7 @@ def simulate() -> Iterator[Simulate]:
 
 @pytest.fixture
 def dag_bag() -> Callable[..., Any]:
-    """Airflow's `DagBag`, which moved with 3.2; the configured bundles are those of this test."""
-    # Airflow 3.4 reads them once in the life of a process.
-    remembered: Any = getattr(bundles, "_load_bundle_config_snapshot", None)
-    if remembered is not None:
-        remembered.cache_clear()
+    """Airflow's `DagBag`, which moved with 3.2."""
     try:
         from airflow.dag_processing.dagbag import DagBag  # noqa: PLC0415
     except ImportError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import re
 import struct
@@ -178,7 +179,12 @@ def respond(choice: str) -> str:
     from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser  # noqa: PLC0415 - heavy
     from airflow.api_fastapi.core_api.datamodels.hitl import UpdateHITLDetailPayload  # noqa: PLC0415
     from airflow.api_fastapi.core_api.routes.public.hitl import update_hitl_detail  # noqa: PLC0415
+    from airflow.models.dagbag import DBDagBag  # noqa: PLC0415
+    from airflow.models.hitl import HITLDetail  # noqa: PLC0415
 
+    since_3_4: dict[str, Any] = (
+        {"dag_bag": DBDagBag()} if "dag_bag" in inspect.signature(update_hitl_detail).parameters else {}
+    )
     with create_session() as session:
         waiting = session.scalars(select(TaskInstance).where(TaskInstance.state == "awaiting_input")).one()
         update_hitl_detail(
@@ -188,8 +194,9 @@ def respond(choice: str) -> str:
             UpdateHITLDetailPayload(chosen_options=[choice]),
             SimpleAuthManagerUser(username="editor", role="admin"),
             session,
+            **since_3_4,
         )
-        return str(waiting.hitl_detail.subject)
+        return str(session.scalars(select(HITLDetail.subject).where(HITLDetail.ti_id == waiting.id)).one())
 
 
 def png() -> bytes:
