@@ -148,7 +148,7 @@ $(AZURITE):
 
 .PHONY: test-extras
 test-extras: $(EXTRAS_STAMP) $(AZURITE)  ## Landing on S3, Azure Blob, Google Cloud Storage and this machine; OpenLineage.
-	ORVIDEO_EXTRAS=all .venv-extras/bin/python -m pytest tests/stores tests/airflow_side/test_download_lineage.py $(PYTEST_ARGS)
+	ORVIDEO_EXTRAS=all .venv-extras/bin/python -m pytest tests/stores tests/airflow_side/test_download_lineage.py tests/batch/test_batch_lineage.py $(PYTEST_ARGS)
 
 # Celery, PostgreSQL and Redis have nothing to do in the environment that everything else is checked in.
 DISTRIBUTED_STAMP := .venv-distributed/.installed

@@ -20,6 +20,7 @@ from fsspec.asyn import sync  # type: ignore[import-untyped]
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import DestinationError
 from airflow_provider_orvideo.landing.protocols import AZURE, GCS, LOCAL
+from airflow_provider_orvideo.landing.reading import current, whole
 from airflow_provider_orvideo.landing.upload import ABANDONED, typed, uploader
 
 if TYPE_CHECKING:
@@ -147,10 +148,9 @@ def read_bytes(uri: str) -> bytes | None:
 
     def get(path: ObjectStoragePath) -> bytes | None:
         try:
-            data: bytes = path.fs.cat_file(path.path)
+            return whole(path)
         except FileNotFoundError:
             return None
-        return data
 
     return _at(uri, get)
 
@@ -191,7 +191,7 @@ def fetch(uri: str, to: Path) -> str | None:
 def _each_block(path: ObjectStoragePath, take: Callable[[bytes], object] = len) -> str | None:
     digest = hashlib.sha256()
     try:
-        with path.fs.open(path.path, "rb", block_size=_BLOCK) as file:
+        with current(path).open(path.path, "rb", block_size=_BLOCK) as file:
             while block := file.read(_BLOCK):
                 digest.update(block)
                 take(block)
@@ -208,9 +208,8 @@ def size_of(uri: str) -> int | None:
     """
 
     def ask(path: ObjectStoragePath) -> int | None:
-        path.fs.invalidate_cache()  # the answer must not come from before the upload
         try:
-            size = path.fs.info(path.path)["size"]
+            size = current(path).info(path.path)["size"]  # the answer must not come from before the upload
         except FileNotFoundError:
             return None
         return int(size)

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import ConfigurationError, LedgerUnavailableError
 from airflow_provider_orvideo.landing.protocols import LOCAL
+from airflow_provider_orvideo.landing.reading import current, whole
 from airflow_provider_orvideo.ledger import exclusive
 from airflow_provider_orvideo.ledger.budget_account import SCHEMA_VERSION, Entry
 
@@ -35,6 +36,8 @@ INSTEAD: Final = (
 _NAME: Final = re.compile(r"\d{6,}\.json")
 #: Entry 0 tells nothing. It is there to be refused.
 _MARKER: Final = 0
+#: How often the folder is listed where the newest entry of the list is not there when it is read.
+_LOOKS: Final = 3
 
 
 class BudgetLog:
@@ -54,20 +57,35 @@ class BudgetLog:
         Raises:
             LedgerUnavailableError: it cannot be read, or entries are missing; never taken for "none".
         """
-        numbers = set(self._at(self.uri, _numbers))
-        newest = max(numbers, default=_MARKER)
-        if newest == _MARKER:
-            return None
+        seen = _MARKER
+        for _ in range(_LOOKS):
+            numbers = set(self._at(self.uri, _numbers))
+            newest = max(numbers, default=_MARKER)
+            if newest < seen:
+                break
+            if newest == _MARKER:
+                return None
+            self._require_all(newest, numbers)
+            entry = self._read(newest)
+            if entry is not None:
+                return entry
+            seen = newest
+        raise LedgerUnavailableError(
+            f"The log of the run budget in {self.uri} was seen to have an entry {seen:06d}, and then it was gone, so "
+            "what is left of the budget is not known. Nothing was sent. See that nobody, and no lifecycle rule of the "
+            "store, deletes entries of a run that goes on, then run this task again."
+        )
+
+    def _require_all(self, newest: int, numbers: set[int]) -> None:
         # A folder that is written to while it is listed may leave out what is there; looking for it settles that.
         overlooked = sorted(set(range(1, newest)) - numbers)
-        missing = next((number for number in overlooked if self._read(number, absent_is_fine=True) is None), None)
+        missing = next((number for number in overlooked if self._read(number) is None), None)
         if missing is not None:
             raise LedgerUnavailableError(
                 f"The log of the run budget in {self.uri} has no entry {missing:06d} but later ones, so what is left "
                 "of the budget is not known. Nothing was sent. Restore the entry, or delete the whole folder to begin "
                 "with an empty budget."
             )
-        return self._read(newest)
 
     def append(self, entry: Entry) -> bool:
         """Write an entry, unless another one has its number.
@@ -101,14 +119,12 @@ class BudgetLog:
     def _create(self, number: int, data: bytes) -> bool:
         return self._at(self._uri_of(number), lambda path: exclusive.create(path, data))
 
-    def _read(self, number: int, *, absent_is_fine: bool = False) -> Entry | None:
+    def _read(self, number: int) -> Entry | None:
         def read(path: ObjectStoragePath) -> bytes | None:
             try:
-                return exclusive.read(path)
+                return whole(path)
             except FileNotFoundError:
-                if absent_is_fine:
-                    return None
-                raise
+                return None
 
         uri = self._uri_of(number)
         data = self._at(uri, read)
@@ -155,8 +171,7 @@ def _numbers(folder: ObjectStoragePath) -> list[int]:
         if folder.protocol in LOCAL:
             names = [file.name for file in Path(folder.path).iterdir()]
         else:
-            folder.fs.invalidate_cache()  # others write too
-            names = [name.rsplit("/", 1)[-1] for name in folder.fs.ls(folder.path, detail=False)]
+            names = [name.rsplit("/", 1)[-1] for name in current(folder).ls(folder.path, detail=False)]
     except FileNotFoundError:
         return []
     return [int(name.partition(".")[0]) for name in names if _NAME.fullmatch(name)]

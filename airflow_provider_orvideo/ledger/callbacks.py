@@ -16,7 +16,7 @@ import logging
 import re
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
 from airflow.providers.common.compat.sdk import conf
@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from airflow_provider_orvideo.api.redaction import redact
 from airflow_provider_orvideo.exceptions import ConfigurationError, LedgerUnavailableError
+from airflow_provider_orvideo.landing.reading import whole
 from airflow_provider_orvideo.ledger import exclusive
 from airflow_provider_orvideo.preflight.media_urls import is_public
 
@@ -106,6 +107,9 @@ class Callbacks:
         _require_store(state_path)
         return cls(_public(url).rstrip("/"), state_path.rstrip("/"))
 
+    def require_usable(self) -> None:
+        """Let an order leave: what was configured can work."""
+
     @staticmethod
     def new_nonce() -> str:
         """Draw a nonce: 128 random bits that nobody guesses, as 32 hex digits."""
@@ -182,7 +186,7 @@ class Callbacks:
     def _read(self, uri: str, kind: type[_Kept]) -> _Kept | None:
         def read(path: ObjectStoragePath) -> bytes | None:
             try:
-                return exclusive.read(path)
+                return whole(path)
             except FileNotFoundError:
                 return None
 
@@ -204,6 +208,46 @@ class Callbacks:
 
 
 _Kept = TypeVar("_Kept", Reported, _Claim)
+
+
+class UnusableCallbacks:
+    """Stands in for callbacks that are meant to be on and cannot work: jobs are followed, and no order leaves.
+
+    Args:
+        why: what is wrong.
+    """
+
+    def __init__(self, why: ConfigurationError) -> None:
+        self._why = str(why)
+
+    def require_usable(self) -> NoReturn:
+        """Let no order leave.
+
+        Raises:
+            ConfigurationError: what is wrong.
+        """
+        raise ConfigurationError(f"{self._why} Nothing was sent.")
+
+    def new_nonce(self) -> NoReturn:
+        """Let no order leave, as `require_usable`."""
+        self.require_usable()
+
+    def url(self, _nonce: str) -> NoReturn:
+        """Let no order leave, as `require_usable`."""
+        self.require_usable()
+
+    def reported(self, _nonce: str) -> NoReturn:
+        """Do not take "cannot be told" for "no call"; as `require_usable`."""
+        self.require_usable()
+
+
+def callbacks_of_orders() -> Callbacks | UnusableCallbacks | None:
+    """Return what orders carry, None without webhooks. A wrong option must not stop a paid job from landing."""
+    try:
+        return Callbacks.configured()
+    except ConfigurationError as error:
+        log.warning("No new order leaves until this is mended; what was ordered is followed and landed. %s", error)
+        return UnusableCallbacks(error)
 
 
 def is_nonce(text: str) -> bool:

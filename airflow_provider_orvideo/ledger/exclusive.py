@@ -65,17 +65,6 @@ def require_exclusive(path: ObjectStoragePath) -> None:
         raise NotExclusiveError(f"it is not known that '{path.protocol}' creates a file only where there is none")
 
 
-def read(path: ObjectStoragePath) -> bytes:
-    """Return a small file.
-
-    Raises:
-        FileNotFoundError: there is none.
-        Exception: the store's own, where it refused.
-    """
-    data: bytes = Path(path.path).read_bytes() if path.protocol in LOCAL else path.fs.cat_file(path.path)
-    return data
-
-
 def _create_local(path: ObjectStoragePath, data: bytes) -> None:
     """Show a file whole or not at all: who opened it under its own name could die before the first byte."""
     final = Path(path.path)

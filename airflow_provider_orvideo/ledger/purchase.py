@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
     ChangedRequestError,
+    ConfigurationError,
     LedgerUnavailableError,
     NotFoundError,
     RequestInvalidError,
@@ -68,6 +69,9 @@ class Reported(Protocol):
 class Callbacks(Protocol):
     """By which a job whose answer was lost tells its id."""
 
+    def require_usable(self) -> None:
+        """Raise ConfigurationError where no order may leave."""
+
     def new_nonce(self) -> str:
         """Return what tells one order's callback from another's."""
 
@@ -75,7 +79,7 @@ class Callbacks(Protocol):
         """Return the address that the API calls at the job's end."""
 
     def reported(self, nonce: str) -> Reported | None:
-        """Return what was called in; raise LedgerUnavailableError where that cannot be told."""
+        """Return what was called in; raise LedgerUnavailableError or ConfigurationError where that cannot be told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,15 +144,14 @@ def obtain(
 
     Raises:
         AmbiguousSubmitError: an earlier attempt's POST may have been accepted; nothing was sent now.
+        ConfigurationError: callbacks are meant to be on and cannot work; nothing was sent.
         ChangedRequestError: the job that exists was ordered with another request; nothing was sent now.
         LedgerUnavailableError: the record cannot be read or written; nothing was sent.
         RequestInvalidError: the job to adopt does not exist.
         NotSentError, ClientStatusError, RedirectError: nothing was accepted; the next attempt may submit.
         OutcomeUnknownError: a job may exist; the record says so, and the next attempt will not submit.
     """
-    before = store.load()
-    if before is not None:
-        before = called_in(client, before, store, attempt)
+    before = _on_record(client, store, attempt)
     wanted = Wanted(request, resolve, client, attempt)
     decision = decide(
         before,
@@ -163,6 +166,8 @@ def obtain(
             log.warning("A new video is ordered: %s.", decision.reason)
         if before is None:
             first(wanted.fingerprint)
+        if attempt.callbacks is not None:
+            attempt.callbacks.require_usable()
         intent = _intent(wanted, attempt, clock).model_copy(update={"past": decision.past, "lost": decision.lost})
         return Order(client, store, attempt, before, prepare, clock, sleep).send(
             wanted.request, intent, begin_with=decision.model
@@ -182,6 +187,18 @@ def obtain(
         )
     _say_attached(decision.record, attempt)
     return _answered(decision.record, store, attempt) if callable(request) else decision.record
+
+
+def _on_record(client: VideoClient, store: Store, attempt: Attempt) -> Record | None:
+    record = store.load()
+    if record is None:
+        return None
+    try:
+        return called_in(client, record, store, attempt)
+    except ConfigurationError:
+        if attempt.adopt is None:
+            raise
+        return record  # whoever names the job need not know what called in
 
 
 def _answered(record: Record, store: Store, attempt: Attempt) -> Record:
@@ -220,6 +237,7 @@ def called_in(client: VideoClient, record: Record, store: Store, attempt: Attemp
 
     Raises:
         LedgerUnavailableError: what was called in cannot be read, or the record not be written.
+        ConfigurationError: callbacks are meant to be on and cannot work.
         OrVideoError: the job cannot be read.
     """
     if record.phase != Phase.INTENT or record.nonce is None or attempt.callbacks is None:

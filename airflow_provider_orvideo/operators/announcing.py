@@ -10,7 +10,7 @@ from airflow.sdk import Asset, AssetAlias
 from airflow.sdk.definitions.asset import AssetRef
 
 from airflow_provider_orvideo.landing.protocols import LOCAL
-from airflow_provider_orvideo.manifests import LandedManifest
+from airflow_provider_orvideo.manifests import JobManifest, LandedManifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from airflow.sdk.definitions.context import Context
 
     from airflow_provider_orvideo.landing.naming import Destination
-    from airflow_provider_orvideo.manifests import JobManifest, LandedFile
+    from airflow_provider_orvideo.manifests import LandedFile
+    from airflow_provider_orvideo.operators.batching.lines import Line
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +88,24 @@ def lineage(job: JobManifest | None) -> Any:  # noqa: ANN401 - the type comes wi
     files = job.files if isinstance(job, LandedManifest) else ()
     outputs = [output(job, file, *_dataset(file.uri)) for file in files]
     return OperatorLineage(outputs=outputs, run_facets=run_facets(job))
+
+
+def batch_lineage(lines: Iterable[Line]) -> Any:  # noqa: ANN401 - as above
+    """Return what OpenLineage is told of a batch: every file of every item that landed, as output datasets.
+
+    The facet of the run names one job, so a batch has none; each dataset names its own.
+
+    Args:
+        lines: the batch's manifest.
+    """
+    from airflow.providers.openlineage.extractors import OperatorLineage  # noqa: PLC0415 - an extra
+
+    from airflow_provider_orvideo.operators.facets import output  # noqa: PLC0415 - needs that extra
+
+    # Of an item that did not land now, a line may still tell what did before.
+    landed = [line for line in lines if line.status == "landed" and line.job_id]
+    jobs = [(JobManifest(job_id=str(line.job_id), status="completed"), line.files) for line in landed]
+    return OperatorLineage(outputs=[output(job, file, *_dataset(file.uri)) for job, files in jobs for file in files])
 
 
 def without_connection(uri: str) -> str:

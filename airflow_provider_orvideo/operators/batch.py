@@ -227,6 +227,12 @@ class OrVideoBatchOperator(BaseOperator):
             len(self._batch.in_flight),
         )
 
+    def get_openlineage_facets_on_complete(self, _task_instance: Any) -> Any:  # noqa: ANN401 - OpenLineage's own
+        """Name all landed files as output datasets; called by OpenLineage's provider after the task, failed or not."""
+        from airflow_provider_orvideo.operators.announcing import batch_lineage  # noqa: PLC0415
+
+        return batch_lineage(() if self._batch is None else self._batch.lines)
+
     def _go_on(self, context: Context, *, is_resumed: bool, event: BatchEvent | None = None) -> dict[str, Any]:
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415

@@ -236,7 +236,7 @@ class OrVideoSubmitOperator(BaseOperator):
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
         from airflow_provider_orvideo.inputs.resolve import resolve  # noqa: PLC0415
         from airflow_provider_orvideo.inputs.settings import input_options  # noqa: PLC0415
-        from airflow_provider_orvideo.ledger.callbacks import Callbacks  # noqa: PLC0415
+        from airflow_provider_orvideo.ledger.callbacks import callbacks_of_orders  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.purchase import Attempt, obtain  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.stores import store_for  # noqa: PLC0415
@@ -258,7 +258,7 @@ class OrVideoSubmitOperator(BaseOperator):
                 poll_interval=self.poll_interval,
                 models=models,
                 goes_on=goes_on,
-                callbacks=Callbacks.configured(),
+                callbacks=callbacks_of_orders(),
             )
             # A setting that cannot be read must show before anything is ordered.
             resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     WatchFor = Callable[..., OrVideoJobTrigger]
 
 POLL = {"operation": "getVideos"}
+#: For a trigger that looks once at first, and by itself not again within the test.
+SELDOM = {"submitted_at": time.time() - 600, "poll_interval": 600.0}
 
 
 @pytest.fixture
@@ -182,7 +184,7 @@ async def test_a_refused_key_gives_the_wait_up_after_one_more_look(
     sim: Simulator, job_id: str, connect: Connect, watch: WatchFor, fire: Fire
 ) -> None:
     connect(sim, key="sk-or-live-5ec2e7")
-    event = await fire(watch(job_id))
+    event = await fire(watch(job_id, **SELDOM))
     assert (event["outcome"], event["status"]) == ("gave_up", None)
     assert "401" in event["error"]
     assert "password field" in event["error"]
@@ -190,8 +192,15 @@ async def test_a_refused_key_gives_the_wait_up_after_one_more_look(
     assert sim.stats()["polls"] == 2
 
 
+@pytest.mark.parametrize("polls", [1, 4], ids=["a short look", "a long look"])
 async def test_a_key_that_was_changed_meanwhile_is_used(
-    sim: Simulator, job_id: str, connect: Connect, watch: WatchFor, fire: Fire, monkeypatch: pytest.MonkeyPatch
+    sim: Simulator,
+    job_id: str,
+    connect: Connect,
+    watch: WatchFor,
+    fire: Fire,
+    monkeypatch: pytest.MonkeyPatch,
+    polls: int,
 ) -> None:
     connect(sim, key="sk-or-live-5ec2e7")
     lookup, lookups = BaseHook.aget_connection, 0
@@ -200,12 +209,16 @@ async def test_a_key_that_was_changed_meanwhile_is_used(
         nonlocal lookups
         lookups += 1
         if lookups == 2:
+            # Meanwhile the job is looked at as often as before.
+            await until(lambda: sim.stats()["polls"] >= polls)
             connect(sim)
         return await lookup(conn_id)
 
     monkeypatch.setattr(BaseHook, "aget_connection", classmethod(changed))
-    assert (await fire(watch(job_id)))["status"] == "completed"
-    assert (lookups, sim.stats()["polls"]) == (2, 2)
+    assert (await fire(watch(job_id, **(SELDOM if polls == 1 else {}))))["status"] == "completed"
+    assert lookups == 2
+    if polls == 1:
+        assert sim.stats()["polls"] == 2, "one that was refused, and one as soon as the new key was there"
 
 
 async def test_a_missing_connection_gives_the_wait_up(

@@ -81,6 +81,49 @@ def test_never_more_jobs_are_under_way_than_allowed(
     assert len(deferred.value.trigger.serialize()[1]["jobs"]) == 3
 
 
+def test_what_has_landed_in_an_attempt_is_not_read_again_each_time_it_wakes(
+    simulate: Simulate,
+    connect: Connect,
+    make_batch: MakeBatch,
+    make_context: MakeContext,
+    attempt: Attempt,
+    store: FakeStateStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sim = simulate(job_seconds="manual")
+    connect(sim)
+    items = [{"id": name, "prompt": name} for name in "abcdef"]
+    context: Any = make_context()
+    read: list[str] = []
+    get = store.get
+
+    def noted(key: str, default: object = None) -> Any:  # noqa: ANN401 - JSON
+        read.append(key.rpartition(".")[2])
+        return get(key, default)
+
+    monkeypatch.setattr(store, "get", noted)
+    with pytest.raises(TaskDeferred):
+        make_batch(items, deferrable=True, max_in_flight=2, budget_usd=9).execute(context)
+    for landed in ("", "ab"):
+        for job in sim.jobs():
+            if not job.is_over:
+                sim.finish(job.id)
+        read.clear()
+        batch = make_batch(items, deferrable=True, max_in_flight=2, budget_usd=9)
+        with pytest.raises(TaskDeferred):
+            batch.execute_complete(context, {"jobs": 2, "ended": 2})
+        assert {*read} == {*"abcdef"} - {*landed}
+    assert sim.posts == 6
+    for job in sim.jobs():
+        if not job.is_over:
+            sim.finish(job.id)
+    read.clear()
+    # Another attempt takes nothing for granted.
+    assert attempt(try_number=2, requests=items, budget_usd=9)["landed"] == 6
+    assert {*read} == {*"abcdef"}
+    assert sim.posts == 6
+
+
 def test_what_appears_in_the_list_while_the_task_waits_is_not_ordered_in_this_attempt(
     simulate: Simulate, connect: Connect, make_batch: MakeBatch, make_context: MakeContext, attempt: Attempt
 ) -> None:

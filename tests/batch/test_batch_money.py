@@ -194,3 +194,13 @@ def test_a_bound_that_cannot_be_kept_stops_orders_and_not_the_landing_of_what_is
     attempt()
     assert attempt(try_number=2, **arguments)["landed"] == 3
     assert sim.posts == 3
+
+
+def test_what_landed_before_the_task_woke_still_counts(
+    sim: Simulator, attempt: Attempt, read_manifest: ReadManifest
+) -> None:
+    arguments: dict[str, Any] = {"deferrable": True, "max_in_flight": 1, "budget_usd": 2 * PRICE}
+    with pytest.raises((AirflowFailException, BatchIncompleteError), match="2 of 4 items landed"):
+        attempt("a boat", "a bridge", "a bird", "a beach", **arguments)
+    assert [line["status"] for line in read_manifest()] == ["landed", "landed", "not_ordered", "not_ordered"]
+    assert sim.posts == 2

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.providers.common.compat.sdk import TaskDeferred
 
 from airflow_provider_orvideo.exceptions import BatchIncompleteError
 from airflow_provider_orvideo.ledger.callbacks import Callbacks
 from airflow_provider_orvideo.operators.batch import OrVideoBatchOperator
 from airflow_provider_orvideo.webhooks import read_event
+from tests.airflow_side.conftest import fire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from airflow_provider_orvideo.simulator import Simulator
-    from tests.airflow_side.conftest import FakeStateStore
+    from tests.airflow_side.conftest import FakeStateStore, MakeContext
     from tests.batch.conftest import Attempt, Mode, ReadManifest
 
 POST = {"operation": "createVideos"}
@@ -129,3 +132,37 @@ def test_an_item_whose_answer_was_lost_lands_by_a_retry_once_its_job_called(
     assert attempt("a boat", "a bridge", try_number=3, **mode)["landed"] == 2
     assert [line["status"] for line in read_manifest()] == ["landed", "landed"]
     assert posts_of() == {"a boat": 1, "a bridge": 1}
+
+
+WRONG = "http://localhost/orvideo/webhook"
+
+
+@pytest.mark.usefixtures("calls")
+def test_webhooks_that_cannot_work_stop_new_orders_and_no_landing(
+    sim: Simulator,
+    make_batch: Callable[..., OrVideoBatchOperator],
+    make_context: MakeContext,
+    attempt: Attempt,
+    read_manifest: ReadManifest,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    rows = {"requests": ["a boat", "a bridge", "a bird"], "max_in_flight": 2, "deferrable": True}
+    context: Any = make_context(try_number=1, max_tries=2)
+    with pytest.raises(TaskDeferred) as deferred:
+        make_batch(**rows).execute(context)
+    event = asyncio.run(fire(deferred.value.trigger))
+    # While the task waits, somebody mistypes the option.
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__WEBHOOK_URL", WRONG)
+    with pytest.raises(BatchIncompleteError, match=r"2 of 3 items landed; .* webhook_url is .*takes up 1 of them"):
+        make_batch(**rows).execute_complete(context, event)
+    assert [line["status"] for line in read_manifest()] == ["landed", "landed", "not_ordered"]
+    said = [record.message for record in caplog.records if "No new order leaves" in record.message]
+    assert len(said) == 1
+    assert WRONG in said[0]
+    with pytest.raises(BatchIncompleteError):
+        attempt(try_number=2, **rows)
+    assert sim.posts == 2
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__WEBHOOK_URL", "https://airflow.example.com/orvideo/webhook")
+    assert attempt(try_number=3, **rows)["landed"] == 3
+    assert sim.posts == 3

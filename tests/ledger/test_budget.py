@@ -17,6 +17,8 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_orvideo.exceptions import BudgetExceededError, ConfigurationError, LedgerUnavailableError
+from airflow_provider_orvideo.landing.reading import whole
+from airflow_provider_orvideo.ledger import budget_log
 from airflow_provider_orvideo.ledger.budget import RunBudget
 from airflow_provider_orvideo.ledger.budget_log import BudgetLog
 
@@ -52,6 +54,7 @@ def budget_of(state_path: str, name: str | None = None, **changes: Any) -> RunBu
 def entries(budget: RunBudget) -> list[dict[str, Any]]:
     """Return the log, oldest entry first, without what differs from test to test."""
     folder = ObjectStoragePath(budget.where)
+    folder.fs.invalidate_cache()
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     assert all(re.fullmatch(r"\d{6}\.json", name) for name in names), "and no litter"
     return [json.loads((folder / name).read_text()) for name in names if name != "000000.json"]
@@ -308,6 +311,88 @@ def test_an_entry_that_a_listing_overlooked_is_not_missing(local: str, monkeypat
 
     monkeypatch.setattr(Path, "iterdir", hasty)
     assert budget.reserve("3", PRICE, 9 * PRICE).left == 5 * PRICE
+
+
+def test_an_entry_is_found_however_late_somebody_elses_listing_comes_in(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = budget_of(f"{bucket}/state")
+    budget.reserve("0", PRICE, 9 * PRICE)
+    folder = ObjectStoragePath(budget.where)
+    late = [name for name in folder.fs.ls(folder.path, detail=True) if not name["name"].endswith("000002.json")]
+    budget.reserve("1", PRICE, 9 * PRICE)
+    everything = folder.fs.ls
+
+    def beaten(path: str, *, detail: bool) -> Any:  # noqa: ANN401 - fsspec's
+        found = everything(path, detail=detail)
+        # Another thread asked before entry 2 was there, and is answered now: both use one file system.
+        folder.fs.dircache[path] = late
+        return found
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(folder.fs, "ls", beaten)
+        assert budget.reserve("2", PRICE, 9 * PRICE).left == 6 * PRICE
+    assert [entry["number"] for entry in entries(budget)] == [1, 2, 3]
+
+
+def flickers(monkeypatch: pytest.MonkeyPatch, before: Callable[[ObjectStoragePath], object], times: int) -> list[str]:
+    """Let some reads of the newest of three entries find nothing, after something was done; note which."""
+    missed: list[str] = []
+
+    def look(path: ObjectStoragePath) -> bytes:
+        if path.name == "000003.json" and len(missed) < times:
+            missed.append(path.name)
+            before(path)
+            raise FileNotFoundError(path.path)
+        return whole(path)
+
+    monkeypatch.setattr(budget_log, "whole", look)
+    return missed
+
+
+def three(state_path: str) -> RunBudget:
+    budget = budget_of(state_path)
+    for number in range(3):
+        budget.reserve(str(number), PRICE, 9 * PRICE)
+    return budget
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_entry_that_is_listed_before_it_can_be_read_is_waited_for(
+    state_path: str, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    budget = three(state_path)
+    missed = flickers(monkeypatch, lambda _: None, times)
+    assert budget.reserve("3", PRICE, 9 * PRICE).left == 5 * PRICE
+    assert len(missed) == times
+
+
+def test_an_entry_that_is_listed_and_never_there_stops_every_order(
+    state_path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    budget = three(state_path)
+    missed = flickers(monkeypatch, lambda _: None, 99)
+    with pytest.raises(LedgerUnavailableError, match=r"entry 000003, and then it was gone.* Nothing was sent"):
+        budget.reserve("3", PRICE, 9 * PRICE)
+    assert len(missed) == 3
+    assert len(entries(budget)) == 3
+
+
+@pytest.mark.parametrize("names", [["000003.json"], [f"00000{number}.json" for number in range(4)]], ids=["one", "all"])
+def test_entries_that_go_while_they_are_read_are_no_smaller_account(
+    state_path: str, monkeypatch: pytest.MonkeyPatch, names: list[str]
+) -> None:
+    budget = three(state_path)
+
+    def delete(path: ObjectStoragePath) -> None:
+        for name in names:
+            path.with_name(name).unlink()
+
+    with monkeypatch.context() as meanwhile:
+        flickers(meanwhile, delete, 99)
+        with pytest.raises(LedgerUnavailableError, match="entry 000003, and then it was gone"):
+            budget.reserve("3", PRICE, 9 * PRICE)
+    assert len(entries(budget)) == 3 - len([name for name in names if name != "000000.json"])
 
 
 def test_a_store_that_refuses_is_unavailable_and_keeps_its_secrets(bucket: str, local: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ import pytest
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
+    ConfigurationError,
     InputUnavailableError,
     LedgerUnavailableError,
     OutcomeUnknownError,
     RequestInvalidError,
 )
+from airflow_provider_orvideo.ledger.callbacks import UnusableCallbacks
 from airflow_provider_orvideo.ledger.policies import Policies
 from airflow_provider_orvideo.ledger.purchase import Attempt, obtain
 from airflow_provider_orvideo.ledger.record import Phase
@@ -50,6 +53,9 @@ class Switchboard:
     model: str | None = None
     away: bool = False
     given: int = 0
+
+    def require_usable(self) -> None:
+        """Whatever happens, an order may leave."""
 
     def new_nonce(self) -> str:
         self.given += 1
@@ -216,6 +222,80 @@ def test_a_late_call_does_not_touch_a_job_that_is_known(buy: Buy, shop: Shop, bo
     first = buy()
     board.reports["nonce-1"] = "job-77"
     assert buy() == first
+    assert shop.posts == 1
+
+
+# ── Callbacks that are meant to be on and cannot work ────────────────────────────────────────────────────────────────
+
+MISSET = UnusableCallbacks(ConfigurationError("[orvideo] webhook_url is 'http://x'; set it to another."))
+
+
+@pytest.fixture
+def misset(client: VideoClient, order: VideoRequest, notebook: Notebook) -> Buy:
+    def attempt(request: VideoRequest = order, adopt: str | None = None, **policies: Any) -> Record:  # noqa: ANN401
+        who = Attempt(conn_id="c", policies=Policies(**policies), callbacks=MISSET, adopt=adopt, max_tries=3)
+        return obtain(client, request, notebook, who, clock=lambda: 1000.0, sleep=lambda _: None)
+
+    return attempt
+
+
+@pytest.mark.parametrize("own", [None, "https://example.com/mine"], ids=["ours", "the author's own"])
+def test_no_order_leaves_whoever_is_to_be_called(
+    misset: Buy, order: VideoRequest, shop: Shop, notebook: Notebook, own: str | None
+) -> None:
+    with pytest.raises(ConfigurationError, match=r"webhook_url is 'http://x'.* Nothing was sent"):
+        misset(order.model_copy(update={"callback_url": own}))
+    assert (shop.posts, notebook.page) == (0, None)
+
+
+def test_a_job_that_exists_is_followed(buy: Buy, misset: Buy, shop: Shop) -> None:
+    first = buy()
+    assert misset() == first
+    assert shop.posts == 1
+
+
+@pytest.mark.parametrize(
+    ("ended", "policies"),
+    [
+        ("failed", {"on_job_failure": "resubmit"}),
+        ("completed", {"on_clear": "submit"}),
+    ],
+)
+def test_no_policy_orders_again(
+    buy: Buy, misset: Buy, shop: Shop, notebook: Notebook, ended: str, policies: dict[str, str]
+) -> None:
+    buy(max_tries=2)
+    before = json.loads(notebook.page or "") | {"phase": "terminal", "status": ended, "finished_at": 1001.0}
+    notebook.page = json.dumps(before)
+    with pytest.raises(ConfigurationError):
+        misset(**policies)
+    assert (shop.posts, json.loads(notebook.page)) == (1, before)
+
+
+def test_another_request_is_not_ordered_and_the_old_job_stays_on_record(
+    buy: Buy, misset: Buy, order: VideoRequest, shop: Shop, notebook: Notebook
+) -> None:
+    first = buy()
+    with pytest.raises(ConfigurationError):
+        misset(order.model_copy(update={"prompt": "a bridge"}))
+    assert (shop.posts, notebook.peek()) == (1, first)
+
+
+@pytest.mark.parametrize("policy", ["fail", "resubmit"])
+def test_whether_a_lost_order_called_in_cannot_be_told(
+    buy: Buy, misset: Buy, shop: Shop, notebook: Notebook, policy: str
+) -> None:
+    lose(buy, shop)
+    before = notebook.page
+    with pytest.raises(ConfigurationError):
+        misset(on_ambiguous_submit=policy)
+    assert (shop.posts, notebook.page) == (1, before)
+
+
+def test_a_lost_order_can_be_adopted(buy: Buy, misset: Buy, shop: Shop) -> None:
+    lose(buy, shop)
+    shop.known = {"job-77": "completed"}
+    assert misset(adopt="job-77").job_id == "job-77"
     assert shop.posts == 1
 
 

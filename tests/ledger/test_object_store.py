@@ -66,6 +66,22 @@ def test_a_record_is_kept_replaced_and_forgotten(state_path: str, record_of: Rec
     assert store.load() is None
 
 
+def test_a_record_that_another_machine_stored_after_a_listing_is_no_absent_one(
+    bucket: str, s3_endpoint: str, record_of: RecordOf
+) -> None:
+    import boto3  # type: ignore[import-untyped]  # noqa: PLC0415 - comes with an extra
+
+    store = store_of(f"{bucket}/state")
+    place = ObjectStoragePath(store.where)
+    place.with_name("somebody's.txt").write_text("so that there is something to list")
+    # Whatever else this process does with the connection; the file system keeps what it was told.
+    assert [path.name for path in place.parent.iterdir()] == ["somebody's.txt"]
+    machine = boto3.client("s3", endpoint_url=s3_endpoint, aws_access_key_id="a", aws_secret_access_key="b")
+    name, _, key = place.path.partition("/")
+    machine.put_object(Bucket=name, Key=key, Body=json.dumps(record_of().to_json()))
+    assert store.load() == record_of()
+
+
 def test_the_next_attempt_finds_it_and_the_attempt_is_no_part_of_the_name(state_path: str, record_of: RecordOf) -> None:
     store_of(state_path, try_number=1, id="uuid-1").save(record_of())
     assert store_of(state_path, try_number=2, id="uuid-2").load() == record_of()

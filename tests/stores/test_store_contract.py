@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_orvideo.exceptions import DestinationError
 from airflow_provider_orvideo.landing import upload
@@ -145,6 +146,26 @@ def test_what_is_removed_is_gone_and_its_neighbour_is_not(store: Store) -> None:
     remove(f"{store.root}/film.mp4")
     assert store.names() == ["film.mp4.json"]
     remove(f"{store.root}/film.mp4")
+
+
+def test_what_was_stored_after_a_listing_is_seen(store: Store, film: Path) -> None:
+    publish_bytes(b"so that there is something to list", f"{store.root}/other.txt")
+    folder = ObjectStoragePath(store.root)
+    assert [path.name for path in folder.iterdir()] == ["other.txt"]
+    listed = {name: list(found) for name, found in folder.fs.dircache.items()}
+    uri = f"{store.root}/film.mp4"
+    publish(film, uri)
+
+    def as_elsewhere() -> None:
+        # As if another machine had stored it: this one's listing is not told.
+        folder.fs.dircache.update(listed)
+
+    as_elsewhere()
+    assert read_bytes(uri) == film.read_bytes()
+    as_elsewhere()
+    assert size_of(uri) == film.stat().st_size
+    as_elsewhere()
+    assert digest_of(uri) == _sha256(film)
 
 
 def test_a_bucket_that_is_not_there_is_named(store: Store, film: Path) -> None:

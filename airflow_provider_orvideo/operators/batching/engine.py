@@ -139,10 +139,11 @@ class Batch:
         return (jobs + 1) // 2 if self._of(Todo.ORDER) else jobs
 
     def begin(self) -> None:
-        """Read all records, and write the manifest: it must be possible to write it before anything is ordered."""
-        self._read_records()
+        """Read the records, and write the manifest: it must be possible to write it before anything is ordered."""
+        open_ = [state for state in self._states if not self._is_done(state)]
+        self._read_records(open_)
         self._hear()
-        for state in self._states:
+        for state in open_:
             self._next_step(state)
             if state.record:
                 self._spending.count(state.item.key, state.record)
@@ -185,7 +186,17 @@ class Batch:
     def _write(self) -> None:
         write_lines(self._manifest, self.lines)
 
-    def _read_records(self) -> None:
+    def _is_done(self, state: State) -> bool:
+        """Let stand what this very attempt has landed by this very request: its record need not be read again."""
+        line = self._earlier.get(state.item.key)
+        if not self._is_resumed or line is None or line.status != LineStatus.LANDED:
+            return False
+        if not self._is_of_this_attempt(line) or line.fingerprint != self._fingerprint(state):
+            return False
+        state.keep(line)
+        return state.item.adopt in {None, line.job_id}
+
+    def _read_records(self, states: Sequence[State]) -> None:
         failures = 0
 
         def read(state: State) -> None:
@@ -202,9 +213,9 @@ class Batch:
                 state.is_read = True
 
         # The first one in this thread: a store reads its Airflow connection then.
-        for state in self._states[:1]:
+        for state in states[:1]:
             read(state)
-        each(read, self._states[1:], at_once=_READS)
+        each(read, states[1:], at_once=_READS)
 
     def _hear(self) -> None:
         """Find out which of the orders with an unknown outcome were accepted, as far as their jobs called in."""
@@ -293,14 +304,15 @@ class Batch:
 
     def _blank(self, state: State, earlier: Line | None) -> Line:
         """Begin an item's line. What landed in an earlier attempt is told until this one has looked at it again."""
-        request = state.item.request
-        order = fingerprint(
-            request,
+        return state.blank(self._fingerprint(state), self._wishes, earlier)
+
+    def _fingerprint(self, state: State) -> str:
+        return fingerprint(
+            state.item.request,
             conn_id=self._wishes.conn_id,
             base_url=self._client.config.base_url,
             models=state.item.models,
         )
-        return state.blank(order, self._wishes, earlier)
 
     def _is_mine(self, record: Record | None) -> bool:
         """Whether this attempt ordered the item."""

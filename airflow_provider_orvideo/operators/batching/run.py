@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.exceptions import BatchIncompleteError, ConfigurationError, RequestInvalidError
-from airflow_provider_orvideo.ledger.callbacks import Callbacks
+from airflow_provider_orvideo.ledger.callbacks import callbacks_of_orders
 from airflow_provider_orvideo.manifests import iso
 from airflow_provider_orvideo.operators.announcing import tell_collector, tell_outlets
 from airflow_provider_orvideo.operators.batching.engine import Batch
@@ -143,7 +143,7 @@ def _wishes(operator: OrVideoBatchOperator, context: Context) -> Wishes:
     return Wishes(
         conn_id=operator.orvideo_conn_id,
         policies=operator.policies,
-        callbacks=Callbacks.configured(),
+        callbacks=callbacks_of_orders(),
         try_number=try_number,
         max_tries=max_tries,
         timeout=operator.timeout,
