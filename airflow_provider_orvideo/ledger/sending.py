@@ -173,7 +173,7 @@ def _keep(store: Store, record: Record, sleep: Callable[[float], None]) -> None:
     """Write down the job id. A job was paid for: failing to note that must neither lose it nor stop the wait."""
     retrying = Retrying(
         stop=stop_after_attempt(5),
-        wait=wait_exponential(multiplier=0.5, max=5),
+        wait=wait_exponential(multiplier=0.5),
         retry=retry_if_exception_type(LedgerUnavailableError),
         sleep=sleep,
         reraise=True,

@@ -117,14 +117,10 @@ def adjusted(request: VideoRequest, found: Sequence[Violation]) -> VideoRequest:
     return VideoRequest.build(**body)
 
 
-def _in_order(violation: Violation) -> tuple[Any, ...]:
-    """Deep before shallow; there, values, then keys, then what is left out, the end of a list before its beginning.
-
-    So no step moves what a later one looks for.
-    """
-    rank = (Rename, Remove).index(type(violation.nearest)) + 1 if isinstance(violation.nearest, Rename | Remove) else 0
-    positions = tuple(-part for part in violation.target if isinstance(part, int))
-    return -len(violation.target), rank, positions
+def _in_order(violation: Violation) -> tuple[int, ...]:
+    """Deep before shallow, and the end of a list before its beginning: no step moves what a later one looks for."""
+    positions = (-part for part in violation.target if isinstance(part, int))
+    return -len(violation.target), *positions
 
 
 def _apply(body: dict[str, Any], path: Path, nearest: object) -> None:

@@ -73,6 +73,7 @@ class Shop:
     Args:
         script: for each POST in turn, the status, the response or the exception that it meets.
         notebook: whose page is noted at each POST.
+        bodies: what each POST that arrived held.
         known: status of jobs that can be read, by id; None where nothing may be read.
     """
 
@@ -81,6 +82,7 @@ class Shop:
     posts: int = 0
     sold: list[str] = field(default_factory=list)
     pages: list[Record | None] = field(default_factory=list)
+    bodies: list[dict[str, Any]] = field(default_factory=list)
     known: dict[str, str] | None = None
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -93,6 +95,7 @@ class Shop:
         self.posts += 1
         self.notebook.calls.append("POST")
         self.pages.append(self.notebook.peek())
+        self.bodies.append(json.loads(request.content))
         if isinstance(event, BaseException):
             raise event
         if isinstance(event, httpx.Response):

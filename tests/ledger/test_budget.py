@@ -18,8 +18,8 @@ from airflow.sdk import ObjectStoragePath
 
 from airflow_provider_orvideo.exceptions import BudgetExceededError, ConfigurationError, LedgerUnavailableError
 from airflow_provider_orvideo.landing.reading import whole
-from airflow_provider_orvideo.ledger import budget_log
-from airflow_provider_orvideo.ledger.budget import RunBudget
+from airflow_provider_orvideo.ledger import budget_log, exclusive
+from airflow_provider_orvideo.ledger.budget import Reservation, RunBudget
 from airflow_provider_orvideo.ledger.budget_log import BudgetLog
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def path_of(budget: RunBudget, number: int) -> Path:
 
 def test_it_buys_what_it_buys_and_then_says_who_has_the_money(state_path: str) -> None:
     first, second, third = (budget_of(state_path, map_index=index) for index in range(3))
-    assert first.reserve("0", PRICE, TWO).left == PRICE
-    assert second.reserve("0", PRICE, TWO).left == 0
+    assert first.reserve("0", PRICE, TWO) == Reservation(PRICE, PRICE)
+    assert second.reserve("0", PRICE, TWO) == Reservation(PRICE, Decimal(0))
     first.settle(Decimal("0.41"))
     with pytest.raises(BudgetExceededError) as caught:
         third.reserve("0", PRICE, TWO)
@@ -90,13 +90,41 @@ def test_what_a_video_did_not_cost_others_may_spend(state_path: str) -> None:
     first, second, third = (budget_of(state_path, map_index=index) for index in range(3))
     first.reserve("0", PRICE, TWO)
     second.reserve("0", PRICE, TWO)
-    with pytest.raises(BudgetExceededError):
+    with pytest.raises(BudgetExceededError, match="nothing is left"):
         third.reserve("0", PRICE, TWO)
     assert first.settle(Decimal("0.10"))
     with pytest.raises(BudgetExceededError, match=r"\$0\.30 is left"):
         third.reserve("0", PRICE, TWO)
     second.release("0")
     assert third.reserve("0", PRICE, TWO).left == Decimal("0.30")
+
+
+def test_each_entry_says_what_happened_to_how_much_and_how_things_stand_then(local: str) -> None:
+    budget, other = budget_of(local), budget_of(local, map_index=1)
+    other.reserve("0", Decimal("0.25"), TWO)
+    budget.reserve("0", PRICE, TWO)
+    assert budget.settle(Decimal("0.10")) is True
+    assert budget.settle(Decimal("0.10")) is False
+    budget.reserve("1", PRICE, TWO)
+    budget.release("1")
+    assert [
+        (each["number"], each["event"], each["holder"], each["amount_usd"], each.get("budget_usd"), each["spent_usd"])
+        for each in entries(budget)
+    ] == [
+        (1, "reserved", "submit.1", "0.25", "0.80", "0"),
+        (2, "reserved", "submit.0", "0.40", "0.80", "0"),
+        (3, "settled", "submit.0", "0.10", None, "0.10"),
+        (4, "reserved", "submit.0", "0.40", "0.80", "0.10"),
+        (5, "released", "submit.0", "0.40", None, "0.10"),
+    ]
+    assert [each["reserved_usd"] for each in entries(budget)] == ["0.25", "0.65", "0.25", "0.65", "0.25"]
+
+
+def test_each_entry_says_when_it_was_written(local: str) -> None:
+    budget = RunBudget("films", BudgetLog(budget_of(local).where), "submit.0", clock=lambda: 1_790_000_000.0)
+    budget.reserve("0", PRICE, TWO)
+    (entry,) = entries(budget)
+    assert entry["at"] == "2026-09-21T14:13:20+00:00"
 
 
 def test_another_attempt_finds_its_reservation_and_writes_nothing(state_path: str) -> None:
@@ -160,6 +188,11 @@ def test_tasks_that_name_the_same_budget_share_it_and_keep_their_own_lines(state
     budget_of(state_path, "the run", task_id="trailer").reserve("0", PRICE, TWO)
     with pytest.raises(BudgetExceededError, match="'the run'"):
         budget_of(state_path, "the run", task_id="film").reserve("0", PRICE, TWO)
+
+
+def test_a_slash_at_the_end_of_the_setting_changes_nothing() -> None:
+    assert budget_of("s3://c@b/stateX/").where == budget_of("s3://c@b/stateX").where
+    assert budget_of("s3://c@b/stateX").where.startswith("s3://c@b/stateX/films/")
 
 
 def test_no_budget_lies_where_a_task_instance_has_its_record(local: str) -> None:
@@ -288,16 +321,38 @@ def test_an_entry_of_another_version_or_place_stops_every_order(local: str, chan
         budget.reserve("1", PRICE, TWO)
 
 
-def test_a_missing_entry_stops_every_order_and_a_deleted_budget_begins_anew(local: str) -> None:
+def test_an_entry_that_cannot_be_read_is_told_with_its_fields(local: str) -> None:
+    budget = budget_of(local)
+    budget.reserve("0", PRICE, TWO)
+    (entry,) = entries(budget)
+    wrong = {**entry, "spent_usd": "a lot", "lines": {"submit": {"spent": "-1"}}}
+    for content, fields in ((json.dumps(wrong), r"spent_usd, lines\.submit\.spent"), ("{", "the whole")):
+        path_of(budget, 1).write_text(content)
+        with pytest.raises(
+            LedgerUnavailableError, match=rf"000001\.json of the run budget cannot be read \({fields}\)"
+        ):
+            budget.reserve("1", PRICE, TWO)
+
+
+@pytest.mark.parametrize("missing", [1, 2])
+def test_a_missing_entry_stops_every_order_and_a_deleted_budget_begins_anew(local: str, missing: int) -> None:
     budget = budget_of(local)
     for number in range(3):
         budget.reserve(str(number), PRICE, 9 * PRICE)
-    path_of(budget, 2).unlink()
-    with pytest.raises(LedgerUnavailableError, match="no entry 000002 but later ones"):
+    path_of(budget, missing).unlink()
+    with pytest.raises(LedgerUnavailableError, match=f"no entry 00000{missing} but later ones"):
         budget.reserve("9", PRICE, 9 * PRICE)
-    for file in path_of(budget, 1).parent.iterdir():
+    for file in path_of(budget, 3).parent.iterdir():
         file.unlink()
     assert budget.reserve("9", PRICE, PRICE).left == 0
+
+
+def test_an_entry_that_goes_between_listing_and_reading_is_no_empty_budget(local: str) -> None:
+    budget = budget_of(local)
+    budget.reserve("0", PRICE, TWO)
+    path_of(budget, 2).symlink_to("nowhere")
+    with pytest.raises(LedgerUnavailableError, match="000002"):
+        budget.reserve("1", PRICE, TWO)
 
 
 def test_an_entry_that_a_listing_overlooked_is_not_missing(local: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,6 +486,23 @@ def test_a_store_that_writes_over_what_exists_is_found_out_before_anything_is_re
     assert entries(budget) == []
 
 
+def test_a_library_that_writes_over_what_exists_is_found_out_before_anything_is_reserved(
+    local: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exclusive, "create", lambda *_: True)
+    with pytest.raises(ConfigurationError, match=r"writes over a file .* pool"):
+        budget_of(local).reserve("0", PRICE, TWO)
+    assert entries(budget_of(local)) == []
+
+
+def test_a_store_is_tried_out_once_for_each_attempt(local: str) -> None:
+    budget = budget_of(local)
+    budget.reserve("0", PRICE, TWO)
+    path_of(budget, 0).unlink()
+    budget.reserve("1", PRICE, TWO)
+    assert not path_of(budget, 0).exists()
+
+
 @pytest.mark.parametrize(
     "code", ["PreconditionFailed", "ConditionalRequestConflict"], ids=["no word of the condition", "two at once"]
 )
@@ -474,10 +546,10 @@ def test_a_full_disk_reserves_nothing_and_leaves_no_litter(local: str, monkeypat
     budget.reserve("0", PRICE, TWO)
 
     def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device.")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with pytest.raises(LedgerUnavailableError, match="no space left"):
+    with pytest.raises(LedgerUnavailableError, match=r": OSError: \[Errno 28\] no space left on device\.$"):
         budget.reserve("1", PRICE, TWO)
     assert len(entries(budget)) == 1
     assert not [path for path in path_of(budget, 1).parent.iterdir() if path.suffix == ".part"]

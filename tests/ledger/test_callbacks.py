@@ -153,7 +153,10 @@ def test_of_many_processes_one_wins(local: Callbacks) -> None:
 
 
 def test_who_comes_second_between_look_and_write_is_refused(
-    callbacks: Callbacks, event_of: Callable[..., WebhookEvent], monkeypatch: pytest.MonkeyPatch
+    callbacks: Callbacks,
+    event_of: Callable[..., WebhookEvent],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     create = Callbacks._create
 
@@ -168,6 +171,9 @@ def test_who_comes_second_between_look_and_write_is_refused(
     reported = callbacks.reported(NONCE)
     assert reported is not None
     assert reported.job_id == "job-2"
+    (warning,) = caplog.records
+    assert "job-1" in warning.getMessage()
+    assert "job-2" in warning.getMessage()
 
 
 def test_of_many_threads_on_one_machine_one_wins(local: Callbacks, event_of: Callable[..., WebhookEvent]) -> None:
@@ -221,10 +227,10 @@ def test_a_full_disk_keeps_nothing_and_leaves_no_litter(
     local: Callbacks, event_of: Callable[..., WebhookEvent], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "no space left on device")
+        raise OSError(errno.ENOSPC, "no space left on device.")
 
     monkeypatch.setattr(Path, "hardlink_to", refuse)
-    with pytest.raises(LedgerUnavailableError, match="no space left"):
+    with pytest.raises(LedgerUnavailableError, match=r": OSError: \[Errno 28\] no space left on device\.$"):
         local.keep(NONCE, event_of(), 1000)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
     assert local.reported(NONCE) is None
@@ -276,6 +282,14 @@ def test_what_is_no_nonce_reaches_no_store(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_other_file_of_the_folder_can_be_read_under_its_name(
+    local: Callbacks, event_of: Callable[..., WebhookEvent]
+) -> None:
+    local.keep(NONCE, event_of(), 1000)
+    page(local).rename(page(local).with_name("another.json"))
+    assert local.reported("another") is None
+
+
 def test_the_address_ends_with_the_nonce(local: Callbacks) -> None:
     assert local.url(NONCE) == f"{URL}/{NONCE}"
 
@@ -299,6 +313,11 @@ def test_the_options_are_read(monkeypatch: pytest.MonkeyPatch, state_path: str) 
     configure(monkeypatch, f" {URL}/ ", state_path)
     callbacks = Callbacks.configured()
     assert callbacks == Callbacks(URL, state_path.rstrip("/"))
+
+
+def test_of_the_options_ends_only_slashes_are_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(monkeypatch, "https://a.example/HOOKX//", "file:///srv/stateX//")
+    assert Callbacks.configured() == Callbacks("https://a.example/HOOKX", "file:///srv/stateX")
 
 
 @pytest.mark.parametrize(

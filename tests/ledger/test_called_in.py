@@ -67,6 +67,7 @@ class Switchboard:
     def reported(self, nonce: str) -> Report | None:
         if self.away:
             raise LedgerUnavailableError("the store is away")
+        assert nonce.startswith("nonce-"), "only what was given is asked for"
         return Report(self.reports[nonce], self.model) if nonce in self.reports else None
 
 
@@ -141,6 +142,18 @@ def test_before_it_called_in_the_attempt_stops_and_says_that_a_retry_may_find_it
     assert shop.posts == 1
 
 
+def test_an_order_that_left_without_a_nonce_is_never_said_to_call_in(
+    client: VideoClient, order: VideoRequest, notebook: Notebook, shop: Shop, buy: Buy
+) -> None:
+    shop.script = [httpx.ReadTimeout("waited")]
+    with pytest.raises(OutcomeUnknownError):
+        obtain(client, order, notebook, Attempt(conn_id="c"), clock=lambda: 1000.0, sleep=lambda _: None)
+    with pytest.raises(AmbiguousSubmitError) as caught:
+        buy()
+    assert not caught.value.calls_in
+    assert "calls this Airflow" not in str(caught.value)
+
+
 def test_retries_that_may_pay_again_look_for_the_call_first(buy: Buy, shop: Shop, board: Switchboard) -> None:
     lose(buy, shop)
     board.reports["nonce-1"], shop.known = "job-77", {"job-77": "pending"}
@@ -168,6 +181,8 @@ def test_polling_is_the_truth_a_job_that_the_api_does_not_know_is_none(
 
 BORN_LONG_BEFORE = "gen-vid-1000000000-BXyYqhSkuztnVdDoZpef"
 BORN_AFTER = "gen-vid-1790983457-BXyYqhSkuztnVdDoZpef"
+BORN_BY_A_SLOW_CLOCK = "gen-vid-1499999700-BXyYqhSkuztnVdDoZpef"  # the order left at 1 500 000 000
+BORN_JUST_BEFORE = "gen-vid-1499999699-BXyYqhSkuztnVdDoZpef"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +193,8 @@ BORN_AFTER = "gen-vid-1790983457-BXyYqhSkuztnVdDoZpef"
         (BORN_AFTER, "google/veo-3.1-20260320", True),
         (BORN_AFTER, "x-ai/grok-imagine-video", False),
         (BORN_LONG_BEFORE, "google/veo-3.1", False),
+        (BORN_BY_A_SLOW_CLOCK, "google/veo-3.1", True),
+        (BORN_JUST_BEFORE, "google/veo-3.1", False),
         ("an-id-of-another-shape", "google/veo-3.1", True),
     ],
 )
@@ -357,6 +374,45 @@ def test_after_a_clear_the_function_is_asked_again_and_a_new_answer_is_a_new_ord
     assert buy(lambda: pytest.fail("asked again"), max_tries=2) == done
     assert buy(lambda: next(answers), max_tries=5).job_id == "job-2"
     assert shop.posts == 2
+
+
+@pytest.mark.parametrize("end", ["completed", None])
+def test_a_clear_whose_answer_is_the_same_order_is_answered_once(
+    buy: Buy, shop: Shop, notebook: Notebook, end: str | None
+) -> None:
+    def tell() -> VideoRequest:
+        return VideoRequest.build(model="m", prompt="one")
+
+    first = buy(tell, max_tries=2)
+    if end is not None:
+        first = first.terminal(status=end, now=1.0, error=None, generation_id=None, cost_usd=1.0, outputs=1)
+        notebook.save(first)
+    after = buy(tell, max_tries=5)
+    assert after == notebook.peek() == first.model_copy(update={"max_tries": 5})
+    assert buy(lambda: pytest.fail("a retry asked again"), max_tries=5) == after
+    assert shop.posts == 1
+
+
+def test_a_job_is_followed_though_it_cannot_be_noted_that_the_clear_was_answered(
+    buy: Buy, shop: Shop, notebook: Notebook
+) -> None:
+    def tell() -> VideoRequest:
+        return VideoRequest.build(model="m", prompt="one")
+
+    first, page = buy(tell, max_tries=2), notebook.page
+    notebook.trouble["save"] = [LedgerUnavailableError("the store is away")]
+    assert buy(tell, max_tries=5).job_id == first.job_id
+    assert (shop.posts, notebook.page) == (1, page)
+
+
+def test_an_attempt_without_a_clear_writes_nothing(buy: Buy, notebook: Notebook) -> None:
+    def tell() -> VideoRequest:
+        return VideoRequest.build(model="m", prompt="one")
+
+    buy(tell, max_tries=2)
+    notebook.calls.clear()
+    buy(tell, max_tries=2)
+    assert notebook.calls == ["load"]
 
 
 def test_an_order_told_by_a_function_whose_outcome_is_unknown_is_not_repeated(buy: Buy, shop: Shop) -> None:

@@ -30,7 +30,9 @@ def test_a_changed_a_new_and_a_missing_field_are_told_as_they_were_sent() -> Non
 
 
 def test_media_are_left_out_since_they_are_sent_in_another_form_than_written() -> None:
+    reference = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
     assert differences(request(frame_images=frame("https://example.com/a.png")), request()) == {}
+    assert differences(request(input_references=[reference]), request()) == {}
 
 
 def test_a_trace_is_told_without_secrets_though_it_is_no_part_of_the_video() -> None:

@@ -54,6 +54,7 @@ def buy(client: VideoClient, order: VideoRequest, notebook: Notebook) -> Buy:
         (503, "HTTP 503"),
         (500, "HTTP 500"),
         (408, "HTTP 408"),
+        (httpx.Response(503, json={"error": {"code": 503, "message": "Try again later."}}), "Try again later"),
         (httpx.ReadTimeout("slow"), "ReadTimeout"),
         (httpx.RemoteProtocolError("Server disconnected"), "Server disconnected"),
         (httpx.Response(202, html="<html><title>A proxy</title>"), "A proxy"),
@@ -83,6 +84,7 @@ def test_what_was_seen_is_said_recorded_and_said_again(
         ):
             assert part in text
         assert ".." not in text
+        assert ".)" not in text
 
 
 @pytest.mark.parametrize("crash", [KeyboardInterrupt(), SystemExit(1)], ids=["interrupt", "exit"])

@@ -227,3 +227,52 @@ def test_media_in_a_providers_own_options_count_by_content_too() -> None:
 
 def test_a_prompt_that_looks_like_a_signed_url_counts_word_by_word() -> None:
     assert of(prompt=s3(1)) != of(prompt=s3(2))
+
+
+# ── Content, to the byte ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def framed(url: str) -> str:
+    return of(frame_images=[{**FRAME, "image_url": {"url": url}}])
+
+
+def test_only_an_address_is_looked_into() -> None:
+    notes = [of(provider={"options": {"atlas": {"note": s3(number)}}}) for number in (1, 2)]
+    assert notes[0] != notes[1]
+
+
+@pytest.mark.parametrize("written", ["aGk", "aGk=", "aGk==", "aGk====", "aG\nk=", "aGk%3D", " aGk= "])
+def test_base64_is_read_however_it_is_padded_and_broken(written: str) -> None:
+    assert framed(f"data:image/png;base64,{written}") == framed("data:image/png;base64,aGk=")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("data:image/png;base64,aG!!!!k", "data:image/png;base64,aGk="),
+        ("data:image/png;base64,AAAX", "data:image/png;base64,AAA="),
+        ("data:image/png;base64,=aGk", "data:image/png;base64,aGk="),
+        ("data:image/svg+xml,<a>,</a>", "data:image/svg+xml,<b>,</a>"),
+        ("data:image/png,aGk=", "data:image/png;base64,aGk="),
+    ],
+)
+def test_media_that_are_not_the_same_to_the_byte_are_two_orders(one: str, other: str) -> None:
+    assert framed(one) != framed(other)
+
+
+def test_an_order_on_record_is_known_again_by_later_versions() -> None:
+    """A record outlives an upgrade; were this another value, each task in flight would order and pay once more."""
+    order: dict[str, Any] = {
+        "duration": 8,
+        "generate_audio": False,
+        "frame_images": [
+            {"image_url": {"url": "data:image/png;base64,aGk="}, "frame_type": "first_frame"},
+            {"image_url": {"url": s3(1) + "#top"}, "frame_type": "last_frame"},
+        ],
+        "provider": {"options": {"atlas": {"negative_prompt": "Ünschärfe", "strength": 0.5}}},
+        "trace": {"trace_id": "1"},
+    }
+    assert of(**order) == "6bb9f54f5013cf054f56971bb1a32c6617e97d4237c18b8d5972da8925e98c36"
+    request = VideoRequest.build(**BASE)
+    several = fingerprint(request, conn_id="c", base_url="b", models=("google/veo-3.1", "b/second"))
+    assert several == "1b57b484bbd2a99415385e51a9afb0281260338aa06f1f4a234d087128e17e11"

@@ -94,6 +94,7 @@ def test_media_of_every_kind_of_reference_are_kept_as_their_sha256() -> None:
         ("https://h.example/a.png?sig=s1gnature#s1gnature", "https://h.example/a.png"),
         ("HTTPS://h.example/a.png?sig=s1gnature", "https://h.example/a.png"),
         ("https://me:passw0rd@h.example:8443/a.png", "https://h.example:8443/a.png"),
+        ("https://me:pass'w0rd@h.example/a.png", "https://h.example/a.png"),
         ("https://me:p@ssw0rd:passw0rd@h.example/a.png", "https://h.example/a.png"),
         (f"https://h.example/{KEY}/a.png", "https://h.example/sk-or-***/a.png"),
     ],
@@ -140,6 +141,11 @@ def test_a_providers_own_options_are_treated_alike_however_deep() -> None:
         "flags": [True, None, 3],
         "sk-or-***": 1,
     }
+
+
+@pytest.mark.parametrize(("length", "is_medium"), [(999, False), (1000, True)])
+def test_a_thousand_characters_without_a_blank_are_a_medium(length: int, is_medium: bool) -> None:  # noqa: FBT001
+    assert of(prompt="a" * length)["prompt"].startswith("sha256:") is is_medium
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,8 @@ def test_a_person_can_find_and_read_the_file(state_path: str, record_of: RecordO
 
 
 def test_a_slash_at_the_end_of_the_setting_changes_nothing() -> None:
-    assert store_of("s3://c@b/state/").where == store_of("s3://c@b/state").where
+    assert store_of("s3://c@b/stateX/").where == store_of("s3://c@b/stateX").where
+    assert store_of("s3://c@b/stateX").where.startswith("s3://c@b/stateX/films/")
 
 
 # ── Identity ─────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_orvideo.exceptions import LedgerUnavailableError
+from airflow_provider_orvideo.ledger.decision import was_cleared
 from airflow_provider_orvideo.ledger.record import SCHEMA_VERSION, PastJob, Phase, read_record
 
 if TYPE_CHECKING:
@@ -65,6 +66,18 @@ def test_what_is_no_record_of_ours_stops_the_attempt_and_says_what_to_do(value: 
     assert caught.value.__cause__ is None
 
 
+@pytest.mark.parametrize(
+    ("value", "fields"),
+    [
+        ({**without("phase"), "past": [{"status": "completed"}]}, r"\(phase, past\.0\.job_id\)"),
+        ([], r"\(the whole\)"),
+    ],
+)
+def test_what_is_wrong_with_a_record_is_told(value: object, fields: str) -> None:
+    with pytest.raises(LedgerUnavailableError, match=fields):
+        read_record(value)
+
+
 def test_a_damaged_record_does_not_end_up_in_the_message() -> None:
     with pytest.raises(LedgerUnavailableError) as caught:
         read_record({"phase": "submitted", "prompt": "private", "url": "https://example.com/?sig=1"})
@@ -101,6 +114,17 @@ def test_a_record_that_an_older_provider_wrote_knows_of_no_clear_and_no_lost_ord
     assert record is not None
     assert (record.max_tries, record.try_number, record.lost, record.adopted) == (None, None, (), False)
     assert (record.detached_at, record.evidence) == (None, None)
+
+
+@pytest.mark.parametrize(("now", "kept"), [(None, 2), (5, 5), (0, 0)])
+def test_the_end_of_a_job_keeps_or_renews_by_what_a_clear_is_told(
+    record_of: Callable[..., Record], now: int | None, kept: int
+) -> None:
+    ended = record_of(max_tries=2).terminal(
+        status="completed", now=9.0, error=None, generation_id=None, cost_usd=None, outputs=1, max_tries=now
+    )
+    assert ended.max_tries == kept
+    assert was_cleared(ended, 7)
 
 
 def test_letting_go_of_a_job_changes_nothing_but_the_note(record_of: Callable[..., Record]) -> None:

@@ -92,7 +92,12 @@ def test_a_foreign_value_under_our_key_is_unavailable_not_empty() -> None:
 def test_the_store_is_picked_by_presence_not_by_truth(caplog: pytest.LogCaptureFixture) -> None:
     accessor = Accessor()
     assert not accessor
-    assert isinstance(store_for({"task_state_store": accessor}), TaskStateStore)
+    store = store_for({"task_state_store": accessor})
+    assert isinstance(store, TaskStateStore)
+    assert store.load() is None
+    accessor.values[KEY] = '"something"'
+    with pytest.raises(LedgerUnavailableError):
+        store.load()
     assert not caplog.records
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider_orvideo.api.schema import VideoModel, VideoRequest
+from airflow_provider_orvideo.api.schema import VideoModel, VideoRequest, parse_models
 from airflow_provider_orvideo.exceptions import RequestUnsupportedError
 from airflow_provider_orvideo.preflight.capabilities import (
     REMOVE,
@@ -179,6 +179,29 @@ WRONG = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("model", "fields", "value"),
+    [
+        (VEO, {"duration": 5}, "5"),
+        (VEO, {"resolution": "8K"}, "'8K'"),
+        (WAN_6, frames("last"), "'last_frame'"),
+        (HAILUO, {"generate_audio": True}, "True"),
+        (KLING_PRO, {"seed": 0}, "0"),
+        (VEO, {"upscale_factor": 2.5}, "2.5"),
+        (VEO, {"creativity": -1}, "-1"),
+        (VEO, {"callback_url": "https://localhost/hook"}, "'https://localhost/hook'"),
+        (VEO, frames("first", url="http://example.com/a.png"), "'http://example.com/a.png'"),
+        (VEO, options("google-vertex", fps=24), "24"),
+        (VEO, options("nobody", fps=24), "{'fps': 24}"),
+    ],
+)
+def test_a_violation_shows_what_was_given(
+    models: dict[str, VideoModel], model: str, fields: dict[str, Any], value: str
+) -> None:
+    (violation,) = violations(build(model, fields), models[model])
+    assert violation.value == value
+
+
 @pytest.mark.parametrize(("model", "fields", "field", "allowed", "nearest"), WRONG)
 def test_a_wrong_request_is_refused_with_its_fix(
     models: dict[str, VideoModel], model: str, fields: dict[str, Any], field: str, allowed: str, nearest: object
@@ -292,13 +315,41 @@ def test_without_a_catalogue_only_what_holds_for_every_model_is_judged() -> None
 
 @pytest.mark.parametrize(
     ("slug", "suggested"),
-    [("google", "google-vertex"), ("atlas", "atlas-cloud"), ("qqqq", "byteplus"), ("x" * 100_000, "byteplus")],
+    [
+        ("google", "google-vertex"),
+        ("atlas", "atlas-cloud"),
+        ("WAN-ALIBABA-VIDEO", "such as alibaba"),
+        ("qqqq", "such as google-vertex, byteplus and atlas-cloud"),
+        ("x" * 100_000, "byteplus"),
+    ],
 )
 def test_a_slug_that_no_provider_has_is_told_with_the_closest(slug: str, suggested: str) -> None:
     (violation,) = violations(build(VEO, options(slug, x=1)))
     assert violation.nearest == REMOVE
     assert suggested in violation.allowed
     assert len(str(violation)) < 500
+
+
+def test_each_slug_is_looked_at_and_a_misspelt_one_as_what_it_means() -> None:
+    model = VideoModel.model_validate({"id": VEO, "allowed_passthrough_parameters": ["aspectRatio"]})
+    parameters = {"parameters": {"aspectRatio": "1:1"}}
+    given = {"nobody": {"x": 1}, "google_vertex": parameters, "xqx": {"y": 2}, "byteplus": parameters}
+    found = violations(build(VEO, {"provider": {"options": given}}), model)
+    assert [(each.field, each.value, each.nearest) for each in found] == [
+        ("provider.options.nobody", "{'x': 1}", REMOVE),
+        ("provider.options.google_vertex", "{'parameters': {'aspectRatio': '1:1'}}", Rename("google-vertex")),
+        ("provider.options.xqx", "{'y': 2}", REMOVE),
+        ("provider.options.byteplus.parameters", "{'aspectRatio': '1:1'}", REMOVE),
+    ]
+
+
+def test_a_frame_that_the_model_does_not_take_stands_in_for_no_prompt(models: dict[str, VideoModel]) -> None:
+    unusable, usable = ({"prompt": None, **frames(kind)} for kind in ("last", "first"))
+    assert [each.field for each in violations(build(WAN_6, unusable), models[WAN_6])] == [
+        "frame_images[0].frame_type",
+        "prompt",
+    ]
+    assert violations(build(WAN_6, usable), models[WAN_6]) == ()
 
 
 def test_everything_that_is_wrong_with_one_request_is_told_at_once(models: dict[str, VideoModel]) -> None:
@@ -327,22 +378,24 @@ UPSCALER: dict[str, Any] = {"id": "a/upscaler", "upscale_factor": {"min": 1.5, "
 
 
 @pytest.mark.parametrize(
-    ("entry", "fields", "nearest"),
+    ("entry", "field", "value", "allowed", "nearest"),
     [
-        (UPSCALER, {"upscale_factor": 1}, 1.5),
-        (UPSCALER, {"upscale_factor": 3.5}, 3.0),
-        (UPSCALER, {"creativity": 2}, 1),
-        (UPSCALER, {"creativity": -1}, 0),
-        (UPSCALER | {"upscale_factor": {"min": 2}}, {"upscale_factor": 1.5}, 2.0),
-        (UPSCALER | {"upscale_factor": {"max": 1.15}}, {"upscale_factor": 1.2}, 1.15),
+        (UPSCALER, "upscale_factor", 1.0, "at least 1.5 and at most 3", 1.5),
+        (UPSCALER, "upscale_factor", 3.5, "at least 1.5 and at most 3", 3.0),
+        (UPSCALER, "creativity", 2, "0 and 1", 1),
+        (UPSCALER, "creativity", -1, "0 and 1", 0),
+        (UPSCALER | {"upscale_factor": {"min": 2}}, "upscale_factor", 1.5, "at least 2", 2.0),
+        (UPSCALER | {"upscale_factor": {"max": 1.15}}, "upscale_factor", 1.2, "at most 1.15", 1.15),
+        (UPSCALER | {"upscale_factor": {"min": 2, "max": 2}}, "upscale_factor", 3.0, "at least 2 and at most 2", 2.0),
     ],
 )
-def test_an_upscaler_has_limits_of_its_own(entry: dict[str, Any], fields: dict[str, Any], nearest: float) -> None:
+def test_an_upscaler_has_limits_of_its_own(
+    entry: dict[str, Any], field: str, value: float, allowed: str, nearest: float
+) -> None:
     model = VideoModel.model_validate(entry)
-    (violation,) = violations(build("a/upscaler", {**fields, **references("video")}), model)
-    assert violation.field in fields
+    (violation,) = violations(build("a/upscaler", {field: value, **references("video")}), model)
+    assert str(violation) == f"'{field}' is {value}: a/upscaler supports {allowed}; use {nearest}."
     assert violation.nearest == nearest
-    assert str(violation).endswith(f"; use {nearest}.")
 
 
 @pytest.mark.parametrize(
@@ -354,6 +407,7 @@ def test_an_upscaler_has_limits_of_its_own(entry: dict[str, Any], fields: dict[s
         (UPSCALER | {"creativity": None}, {"creativity": 9}),
         (UPSCALER | {"upscale_factor": None}, {"upscale_factor": 99}),
         (UPSCALER | {"upscale_factor": {"min": 5, "max": 2}}, {"upscale_factor": 3}),
+        (UPSCALER | {"upscale_factor": {"max": 4}}, {"upscale_factor": 0.5}),
         ({"id": "a/upscaler"}, {"upscale_factor": 99, "creativity": 99}),
     ],
 )
@@ -397,7 +451,7 @@ def test_an_address_inside_is_out_of_the_apis_reach(host: str) -> None:
     assert url in str(violation)
     assert "use a public HTTPS URL or a data:image/" in str(violation)
     (violation,) = violations(build(VEO, {"callback_url": url}))
-    assert violation.field == "callback_url"
+    assert (violation.field, violation.nearest) == ("callback_url", REMOVE)
     assert "no webhook would ever arrive" in str(violation)
 
 
@@ -406,6 +460,45 @@ def test_an_address_inside_is_out_of_the_apis_reach(host: str) -> None:
 )
 def test_an_address_outside_passes(host: str) -> None:
     assert violations(build(VEO, frames("first", url=f"https://{host}/a.png"))) == ()
+
+
+@pytest.mark.parametrize("kind", ["audio", "video"])
+@pytest.mark.parametrize("url", ["https://localhost/a", "ftp://example.com/a", "/a", "https://[::1/a"])
+def test_where_no_data_url_is_taken_none_is_offered(kind: str, url: str) -> None:
+    (violation,) = violations(build("m", references(kind, url=url)))
+    assert "data:image" not in violation.allowed
+
+
+@pytest.mark.parametrize("url", ["https://localhost/a", "ftp://example.com/a", "/a", "https://[::1/a"])
+def test_an_image_may_come_as_a_data_url_instead(url: str) -> None:
+    (violation,) = violations(build("m", frames("first", url=url)))
+    assert "or a data:image/…;base64,… URL" in violation.allowed
+    assert "no data: URL" not in violation.allowed
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/a", "http:///a", "/a", "https://[::1/a"])
+def test_an_address_that_no_s_makes_right_has_no_nearest_one(url: str) -> None:
+    (violation,) = violations(build("m", frames("first", url=url)))
+    assert violation.nearest is None
+    assert "only an HTTPS URL" in violation.allowed
+
+
+def test_an_address_that_lacks_only_the_s_is_told_with_it() -> None:
+    (violation,) = violations(build("m", references("video", url="http://example.com/a")))
+    assert violation.nearest == "https://example.com/a"
+    assert str(violation).endswith("is allowed; use https://example.com/a.")
+
+
+def test_google_s_parameters_are_looked_at_one_level_deep_and_no_deeper() -> None:
+    model = VideoModel.model_validate({"id": VEO, "allowed_passthrough_parameters": ["aspectRatio"]})
+    given: dict[str, Any] = {"parameters": {"aspectRatio": "1:1", "parameters": {"aspectRatio": 1}, "fps": 24}, "x": 7}
+    found = violations(build(VEO, options("google-vertex", **given)), model)
+    assert [(each.field, each.value) for each in found] == [
+        ("provider.options.google-vertex.parameters.parameters", "{'aspectRatio': 1}"),
+        ("provider.options.google-vertex.parameters.fps", "24"),
+        ("provider.options.google-vertex.x", "7"),
+    ]
+    assert all(f"{VEO} takes aspectRatio" in each.allowed for each in found)
 
 
 def test_every_provider_slug_of_the_official_sdk_is_known() -> None:
@@ -427,6 +520,7 @@ def test_every_provider_slug_of_the_official_sdk_is_known() -> None:
         ("veo-3.1-lite", "google/veo-3.1-lite", "google/veo-3.1-lite"),
         ("openai/wan-2.7", "alibaba/wan-2.7", None),
         ("sora-2", "openai/sora-2-pro", None),
+        ("google/veo 3.1", "google/veo-3.1", "google/veo-3.1"),
         ("bytedance/seedance_2.0", "bytedance/seedance-2.0", "bytedance/seedance-2.0"),
         ("kling-v3.0-pro", "kwaivgi/kling-v3.0-pro", "kwaivgi/kling-v3.0-pro"),
     ],
@@ -441,6 +535,30 @@ def test_an_unknown_model_is_told_with_the_closest_ids(
     assert closest in violation.allowed
     # Another model would be another price, so only another spelling is a replacement.
     assert violation.nearest == nearest
+
+
+KNOWN = parse_models(
+    {"data": [{"id": name} for name in ("google/veo-3.1", "google/veo-3.1-lite", "alibaba/horse-1.0", "openai/sora-2")]}
+)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "closest"),
+    [
+        ("google/veo-3.2", "google/veo-3.1 and google/veo-3.1-lite"),  # the closest first
+        ("google/veo-3.1-light", "google/veo-3.1-lite and google/veo-3.1"),
+        ("a-vendor-that-is-wrong-for-it/sora-2", "openai/sora-2"),  # a vendor is easily mistaken
+        ("sora", "openai/sora-2"),  # or forgotten
+        ("alibaba/h1", "alibaba/horse-1.0"),  # and so is a name
+    ],
+)
+def test_the_closest_ids_come_first_and_what_is_not_alike_not_at_all(wanted: str, closest: str) -> None:
+    assert f"the closest ids are {closest}; choose one" in unknown_model(build(wanted, {}), KNOWN).allowed
+
+
+def test_no_more_than_three_ids_are_suggested() -> None:
+    many = parse_models({"data": [{"id": f"google/veo-3.{number}"} for number in range(9)]})
+    assert unknown_model(build("google/veo-3", {}), many).allowed.count("google/veo") == 3
 
 
 @pytest.mark.parametrize("wanted", ["x" * 100_000, "qqq", "/", "日本"])

@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import random
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -245,7 +246,7 @@ def test_without_any_copy_the_failure_is_raised(process: Start, client: VideoCli
     assert asked == client.config.read_retry.attempts
     clock.now += 30
     for other in (cache, process()):
-        with pytest.raises(ReadInterruptedError, match=r"30 s ago.*60 s.*HTTP 500") as caught:
+        with pytest.raises(ReadInterruptedError, match=r"fetched 30 s ago.*60 s.*HTTP 500") as caught:
             other.get(client)
         assert KEY not in str(caught.value)
     assert api.asked == asked
@@ -353,6 +354,17 @@ def test_a_file_that_cannot_be_read_is_fetched_anew_and_mended(
     assert api.asked == 2
 
 
+def test_why_a_file_is_replaced_is_said_once(
+    process: Start, client: VideoClient, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    process().get(client)
+    path = files(tmp_path)[".json"]
+    path.write_bytes(changed(path.read_bytes(), key="another"))
+    process().get(client)
+    (warning,) = (record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+    assert "is replaced: it is that of another API or version" in warning
+
+
 def changed(content: bytes, **fields: object) -> bytes:
     return json.dumps(json.loads(content) | fields).encode()
 
@@ -407,7 +419,7 @@ def test_something_else_in_place_of_the_file_stops_nobody(
 
 
 def test_what_a_process_that_died_left_half_written_is_cleared_away(
-    process: Start, client: VideoClient, tmp_path: Path
+    process: Start, client: VideoClient, api: Api, tmp_path: Path
 ) -> None:
     first = process().get(client)
     path = files(tmp_path)[".json"]
@@ -415,7 +427,97 @@ def test_what_a_process_that_died_left_half_written_is_cleared_away(
     path.unlink()
     process().get(client)
     assert process().get(client) == first
+    assert api.asked == 2
     assert set(files(tmp_path)) == {".json", ".lock"}
+
+
+# ── The lock ─────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def held(tmp_path: Path, process: Start, client: VideoClient, api: Api) -> Iterator[bytes]:
+    """Hold the lock as another process does that is fetching; what it will write at the end, nothing so far."""
+    process().get(client)
+    path, content = files(tmp_path)[".json"], files(tmp_path)[".json"].read_bytes()
+    path.unlink()
+    api.asked = 0
+    with files(tmp_path)[".lock"].open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield content
+
+
+def write(folder: Path, content: bytes) -> None:
+    path = files(folder)[".lock"].with_suffix(".json")
+    path.write_bytes(content)
+    path.chmod(0o600)
+
+
+def most(low: float, high: float) -> float:
+    assert 0 < low < high
+    return high
+
+
+@pytest.mark.usefixtures("held")
+def test_who_finds_it_locked_looks_ever_more_seldom_and_then_waits_no_longer(
+    process: Start, client: VideoClient, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(random, "uniform", most)
+    pauses: list[float] = []
+    assert len(process(lock_wait=30.0, sleep=pauses.append).get(client).models) == 15
+    assert api.asked == 1
+    assert pauses == sorted(pauses)
+    assert pauses[0] < pauses[1] < 2 * pauses[0] < 0.05
+    assert pauses[-1] == 0.25
+    assert 30.0 <= sum(pauses) < 30.5
+    assert set(files(tmp_path)) == {".lock"}, "only who holds the lock writes"
+
+
+def test_a_current_copy_waits_for_nobody(
+    process: Start, client: VideoClient, api: Api, tmp_path: Path, held: bytes
+) -> None:
+    write(tmp_path, held)
+    assert len(process(sleep=lambda _: pytest.fail("it waits")).get(client).models) == 15
+    assert api.asked == 0
+
+
+def test_an_old_copy_is_used_while_another_process_fetches_and_not_waited_for_again_at_once(
+    process: Start,
+    client: VideoClient,
+    api: Api,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    held: bytes,
+) -> None:
+    write(tmp_path, held)
+    clock.now += 4000
+    pauses: list[float] = []
+    cache = process(lock_wait=1.0, sleep=pauses.append)
+    assert cache.get(client).fetched_at == START
+    assert "a copy of 4000 s ago" in caplog.text
+    assert "Another process has been fetching it for 1 s." in caplog.text
+    waited = len(pauses)
+    clock.now += 59
+    assert cache.get(client).fetched_at == START
+    assert len(pauses) == waited > 0
+    clock.now += 1
+    cache.get(client)
+    assert len(pauses) > waited
+    assert api.asked == 0
+
+
+def test_what_another_process_writes_meanwhile_is_taken(
+    process: Start, client: VideoClient, api: Api, tmp_path: Path, held: bytes
+) -> None:
+    pauses: list[float] = []
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            write(tmp_path, held)
+
+    assert len(process(sleep=pause).get(client).models) == 15
+    assert (len(pauses), api.asked) == (3, 0)
 
 
 # ── The folder ───────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -485,6 +587,7 @@ def test_a_folder_of_another_user_is_not_used(
     (tmp_path / f"{FOLDER}-{other}").mkdir(mode=0o700)
     monkeypatch.setattr(os, "geteuid", lambda: other)
     each_for_itself(process, client, api, caplog, tmp_path)
+    assert f"{FOLDER}-{other} belongs to user " in caplog.text
     assert f"is only trusted as user {other}'s own" in caplog.text
     assert not files(tmp_path)
 
@@ -512,6 +615,7 @@ def test_a_full_disk_costs_a_fetch_a_process(
 
     monkeypatch.setattr(os, "replace", full)
     each_for_itself(process, client, api, caplog, tmp_path)
+    assert "No space left on device" in caplog.text
     assert set(files(tmp_path)) == {".lock"}
 
 

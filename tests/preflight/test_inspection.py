@@ -16,6 +16,7 @@ from airflow_provider_orvideo.exceptions import (
     ConfigurationError,
     CostLimitError,
     OrVideoError,
+    RequestUnsupportedError,
 )
 from airflow_provider_orvideo.preflight.inspection import Inspected, Rules, dollars, inspect
 from airflow_provider_orvideo.simulator import Simulator, SimulatorSettings
@@ -73,8 +74,18 @@ def test_what_is_possible_and_allowed_passes_with_its_estimate(look: Look, sim: 
 
 
 def test_nobody_looks_where_nobody_is_to(look: Look, sim: Simulator) -> None:
-    assert look(preflight=False).estimate is None
+    assert look(preflight=False) == Inspected(VideoRequest.build(**ORDER))
     assert sim.requests() == []
+
+
+def test_what_the_model_does_not_support_is_not_sent(look: Look) -> None:
+    with pytest.raises(RequestUnsupportedError, match=r"'resolution' is '8K': x-ai/grok-imagine-video supports "):
+        look(order={"resolution": "8K"})
+
+
+def test_what_is_adjusted_is_what_is_estimated_and_sent(look: Look) -> None:
+    found = look(order={"resolution": "360p"}, on_unsupported="adjust")
+    assert found == look()
 
 
 def test_more_than_the_limit_is_not_sent(look: Look) -> None:
@@ -105,6 +116,15 @@ def test_an_unknown_cost_is_refused_where_that_is_wanted(look: Look, sim: Simula
     answer(sim, "listVideosModels", status=500, body={})
     with pytest.raises(CostLimitError, match="'on_unknown_cost' is 'fail'"):
         look(on_unknown_cost="fail")
+
+
+def test_the_catalogue_is_read_again_after_the_time_that_the_author_gives(look: Look, sim: Simulator) -> None:
+    for _ in range(2):
+        look(cache_ttl=0.0)
+    assert len(sim.requests()) == 2
+    for _ in range(2):
+        look(cache_ttl=3600.0)
+    assert len(sim.requests()) == 2
 
 
 # ── The key ──────────────────────────────────────────────────────────────────────────────────────────────────────────

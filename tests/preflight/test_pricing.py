@@ -279,6 +279,27 @@ def test_what_no_price_depends_on_may_stay_open() -> None:
     assert found.notes == ()
 
 
+def test_where_the_minimum_is_more_than_all_that_is_open_nothing_is_open() -> None:
+    skus = {"duration_seconds": "0.01", "minimum_cents_per_generation": "56"}
+    found = priced(skus, {"supported_durations": [4, 8]}, duration=None)
+    assert exactly(found) == Decimal("0.56")
+    assert found.notes == ()
+
+
+def test_megapixels_are_shown_with_the_size_that_they_come_from() -> None:
+    found = priced({"cents_per_megapixel_second": "2"}, size="1280x720", resolution=None, aspect_ratio=None)
+    assert exactly(found) == Decimal("0.073728")
+    assert found.derivation == "1280x720 = 0.9216 MP × 4 s × 2¢ cents_per_megapixel_second"
+
+
+@pytest.mark.parametrize(("field", "value"), [("resolution", "9" * 300), ("size", f"{'9' * 150}x{'9' * 150}")])
+def test_a_value_without_end_is_not_shown_at_length(field: str, value: str) -> None:
+    fields: dict[str, Any] = {"resolution": None, field: value}
+    found = priced({"video_tokens": "0.000001"}, **fields)
+    assert f"'{field}' is '999" in str(found.reason)
+    assert len(str(found.reason)) < 200
+
+
 def test_resolutions_that_only_the_prices_name_are_ranged_over() -> None:
     found = asked(OCTOBER["alibaba/wan-3.0"], duration=2)
     assert (found.low, found.high) == (Decimal("0.1"), Decimal("0.4"))
@@ -304,6 +325,8 @@ def test_of_two_prices_that_say_nothing_about_each_other_either_may_bill() -> No
 def test_a_mode_that_the_prices_do_not_name_is_a_range(field: dict[str, Any]) -> None:
     found = asked(JUNE["alibaba/wan-2.6"], duration=5, resolution="720p", **field)
     assert (found.low, found.high) == (Decimal("0.40"), Decimal("0.50"))
+    (name,) = field
+    assert f"{name!r} " in found.notes[0]
     assert "text-to-video or image-to-video" in found.notes[0]
 
 
@@ -393,8 +416,10 @@ def test_sizes_tell_the_resolutions_of_a_model_that_lists_none() -> None:
     assert found.high == Decimal("0.0873")
 
 
-@pytest.mark.parametrize("aspect_ratio", [None, "adaptive"])
-def test_an_aspect_ratio_that_says_nothing_ranges_over_what_the_model_supports(aspect_ratio: str | None) -> None:
+@pytest.mark.parametrize(("aspect_ratio", "said"), [(None, "not set"), ("adaptive", "none that says a size")])
+def test_an_aspect_ratio_that_says_nothing_ranges_over_what_the_model_supports(
+    aspect_ratio: str | None, said: str
+) -> None:
     found = priced(
         {"video_tokens": "0.000001"},
         {"supported_aspect_ratios": ["16:9", "1:1"], "supported_sizes": ["1280x720", "960x960"]},
@@ -402,7 +427,32 @@ def test_an_aspect_ratio_that_says_nothing_ranges_over_what_the_model_supports(a
     )
     assert found.low == Decimal("0.0864")
     assert found.high == Decimal("0.0873")
-    assert any("aspect_ratio" in note for note in found.notes)
+    assert f"'aspect_ratio' is {said}: any that the model supports" in found.notes
+
+
+def test_of_many_sizes_the_smallest_and_the_largest_are_said_and_priced() -> None:
+    ratios = {"supported_aspect_ratios": ["21:9", "16:9", "1:1"]}
+    found = priced({"video_tokens": "0.000001"}, ratios, aspect_ratio=None)
+    assert "720p may be 720x720 to 1680x720" in found.notes
+    assert found.low == Decimal(720 * 720 * 96) / 1024 / 1_000_000
+
+
+def test_of_many_resolutions_each_one_is_priced_by_its_pixels() -> None:
+    offered = {"supported_resolutions": ["480p", "1080p"], "supported_sizes": ["854x480", "1920x1080"]}
+    found = priced({"video_tokens": "0.000001"}, offered, resolution=None)
+    assert found.low == Decimal(854 * 480 * 96) / 1024 / 1_000_000
+    assert found.high == Decimal(1920 * 1080 * 97) / 1024 / 1_000_000
+
+
+def test_a_second_is_a_length_that_a_model_may_offer() -> None:
+    found = priced({"duration_seconds": "0.1"}, {"supported_durations": [0, 1, 4]}, duration=None)
+    assert (found.low, found.high) == (Decimal("0.10"), Decimal("0.40"))
+
+
+def test_a_model_with_one_aspect_ratio_needs_none() -> None:
+    found = priced({"video_tokens": "0.000001"}, {"supported_aspect_ratios": ["16:9"]}, aspect_ratio=None)
+    assert found.is_known
+    assert "aspect_ratio" not in str(found)
 
 
 @pytest.mark.parametrize("field", [{"input_references": [VIDEO]}, {"previous_job_id": EARLIER}])
@@ -443,6 +493,34 @@ def test_a_price_list_that_does_not_tell_is_unknown_with_a_reason(skus: dict[str
     assert not found.is_known
     assert reason in str(found.reason)
     assert str(found).startswith("unknown: ")
+
+
+def test_a_job_that_has_no_price_is_described_by_all_that_prices_depend_on() -> None:
+    skus = {"text_to_video_duration_seconds_1080p_with_audio": "0.1", "duration_seconds_720p_precise": "0.2"}
+    found = priced(skus, frame_images=[FRAME], creativity=1)
+    assert "no price of the model is for 720p creative image_to_video without_audio; " in str(found.reason)
+
+
+def test_a_resolution_that_no_price_names_is_not_named_either() -> None:
+    skus = {"duration_seconds_with_audio": "0.1", "duration_seconds_1080p_without_audio": "0.2"}
+    found = priced(skus, resolution=None)
+    assert "no price of the model is for without_audio; " in str(found.reason)
+
+
+@pytest.mark.parametrize("skus", [{"duration_seconds": "9" * 500}, {"odd" * 200: "1"}])
+def test_a_price_without_end_is_not_shown_at_length(skus: dict[str, str]) -> None:
+    assert len(str(priced(skus).reason)) < 200
+
+
+@pytest.mark.parametrize(
+    ("number", "listed"), [(1, "'odd_0' at '1'"), (3, "'odd_2' at '1'"), (4, "'odd_2' at '1'"), (9, "'odd_2' at '1'")]
+)
+def test_of_many_unreadable_prices_three_are_listed(number: int, listed: str) -> None:
+    found = priced({f"odd_{each}": "1" for each in range(number)})
+    more = ", …" if number > 3 else ""
+    assert str(found.reason).endswith(f"{listed} (no known kind of price){more}")
+    assert str(found.reason).count(" at '1' (no known kind of price)") == min(number, 3)
+    assert str(found.reason).count("), '") == min(number, 3) - 1
 
 
 def test_a_price_of_zero_is_unknown_for_it_may_be_a_placeholder() -> None:
