@@ -12,13 +12,18 @@ MAX_DEPTH: Final = 20
 
 _API_KEY = re.compile(r"sk-or-[A-Za-z0-9_\-]+")
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',;]+")
+# An apostrophe may end a quotation or be part of a URL: it is part where the URL goes on right behind it.
+_APOSTROPHE: Final = r"'(?=[.~+-]*[\w%/&=])"
 _DATA_URL = re.compile(
-    r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;(?:[\w.+%-]+=)?(?:[\w.+%-]+|\"[^\"]*\"))*,[^\s\"'<>)]*", re.IGNORECASE
+    r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;(?:[\w.+%-]+=)?(?:[\w.+%-]+|\"[^\"]*\"))*,"
+    rf"(?:[^\s\"'<>)]|{_APOSTROPHE})*",
+    re.IGNORECASE,
 )
 # A signature may stand in the query or the fragment, and credentials before the host: what is left of a URL in a
 # message is where it points, which is all that a reader needs. JSON inside of text may write a slash as "\/".
 _URL = re.compile(
-    r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}:\\?/\\?/)(?:[^/\s\"'<>?#]*@)?(?P<rest>[^\s\"'<>?#]*)(?P<secret>[?#][^\s\"'<>]*)?",
+    r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}:\\?/\\?/)(?:[^/\s\"<>?#]*@)?"
+    rf"(?P<rest>(?:[^\s\"'<>?#]|{_APOSTROPHE})*)(?P<secret>[?#](?:[^\s\"'<>]|{_APOSTROPHE})*)?",
     re.IGNORECASE,
 )
 

@@ -24,6 +24,10 @@ SECRETS = {
     "user": f"https://{SECRET}@h.example/x",
     "password": f"https://user:{SECRET}@h.example/x",
     "password with an @": f"https://user:p@{SECRET}@h.example/x",
+    "password with an apostrophe": f"https://user:p'{SECRET}@h.example/x",
+    "path with an apostrophe": f"https://h.example/rock'n'roll.mp4?sig={SECRET}",
+    "query with an apostrophe": f"https://h.example/v.mp4?name=o'neil&sig={SECRET}",
+    "data URL with an apostrophe": f"data:text/plain,it's{SECRET}",
     "plain http": f"http://h.example/v.mp4?sig={SECRET}",
     "upper case": f"HTTPS://H.EXAMPLE/V.MP4?SIG={SECRET}",
     "proxy": f"socks5://user:{SECRET}@proxy.example:1080",
@@ -84,6 +88,12 @@ def test_text_without_secrets_stays_as_it_is(text: str) -> None:
 
 def test_where_a_url_points_stays_readable() -> None:
     assert redact("GET https://u:p@h.example:8443/a/b.mp4?sig=1#f now") == "GET https://h.example:8443/a/b.mp4?*** now"
+
+
+def test_the_end_of_a_quotation_ends_a_url() -> None:
+    assert redact(
+        "opened 'https://h.example/a?sig=1'. Then 'https://h.example/b?sig=2', and {'u': 'https://h.example/c#x'}"
+    ) == ("opened 'https://h.example/a?***'. Then 'https://h.example/b?***', and {'u': 'https://h.example/c?***'}")
 
 
 def test_result_is_one_line_and_bounded() -> None:
