@@ -58,10 +58,11 @@ class ResultCache:
             log.warning("%s is no manifest that this provider can read; it is replaced by the next result.", uri)
             return None
         except DestinationError as error:
+            # Not from the DestinationError, which says that the video is paid for.
             raise LedgerUnavailableError(
                 f"The cache of results {self._folder} cannot be used: {why(error)}. Nothing was ordered. "
                 "Mend its connection or leave 'result_cache' out, then run this task again."
-            ) from (error.__cause__ or error)  # a DestinationError says that the video is paid for
+            ) from (error.__cause__ or error)
 
     def keep(self, order: str, manifest: LandedManifest) -> None:
         """Keep a result. Never fails: the video has landed."""

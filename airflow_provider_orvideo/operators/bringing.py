@@ -76,10 +76,11 @@ def require_place(text: object, context: Context) -> None:
     try:
         require_usable(where_to(text, not_yet, context).uri(0, media.MP4.extension, outputs=1))
     except DestinationError as error:
+        # Not from the DestinationError, which says that the video is paid for.
         raise ConfigurationError(
             f"The video request was not sent, nothing was spent. The destination {text} cannot be used: {why(error)}. "
             "Check the bucket, the connection's credentials and the installed file system, then run this task again."
-        ) from (error.__cause__ or error)  # a DestinationError says that the video is paid for
+        ) from (error.__cause__ or error)
 
 
 def bring_home(
