@@ -70,6 +70,8 @@ BROKEN_UPSTREAM = {
     # With svcs 26.2, no task of a plain dag.test() starts ("no attribute 'svcs_registry'"): 3.2 drops the lifespan of
     # its in-process server, which takes the services along. 3.1 starts tasks without them, 3.3 keeps the lifespan.
     "airflow3.2-*": ("fastapi<0.137", "cadwyn<8", "svcs<26.2"),
+    # The API server of 3.2 and later uses what came with pydantic 2.11.5 ("no attribute '_copy'"), and asks for 2.11.0.
+    "airflow3.[234]-*-lowest": ("pydantic==2.11.5",),
 }
 #: Reported for each cell: what decides most about how it behaves.
 TOLD = ("apache-airflow", "apache-airflow-providers-common-compat", "httpx", "pydantic", "tenacity")
@@ -322,7 +324,7 @@ def limit(cell: Cell) -> list[str]:
         project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
         for dependency in project["dependencies"]:
             name, bound = re.match(r"([\w-]+)>=([\d.]+)", dependency).groups()  # type: ignore[union-attr]
-            if name != "apache-airflow":
+            if name != "apache-airflow" and not any(each.startswith(f"{name}==") for each in held_back):
                 lines.append(f"{name}=={bound}")
     return lines
 

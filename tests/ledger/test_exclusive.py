@@ -38,11 +38,6 @@ class FileSystem:
             raise FileExistsError(path)
         self.files[path] = value
 
-    def cat_file(self, path: str) -> bytes:
-        if path not in self.files:
-            raise FileNotFoundError(path)
-        return self.files[path]
-
 
 @dataclass
 class Place:
@@ -65,13 +60,6 @@ def test_the_first_is_kept_and_the_second_refused(protocol: str) -> None:
     assert exclusive.create(place, DATA) is True
     assert exclusive.create(place, b"another") is False
     assert place.fs.files == {place.path: DATA}
-    assert exclusive.read(place) == DATA
-
-
-def test_what_is_not_there_is_not_found() -> None:
-    place: Any = Place("s3")
-    with pytest.raises(FileNotFoundError):
-        exclusive.read(place)
 
 
 @pytest.mark.parametrize("protocol", ["memory", "http", "hdfs"])

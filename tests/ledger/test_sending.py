@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 class Board:
     """Gives one nonce, and knows of no call."""
 
+    def require_usable(self) -> None:
+        """It is."""
+
     def new_nonce(self) -> str:
         return "nonce-1"
 
