@@ -23,13 +23,14 @@ def estimate(*, orvideo_conn_id: str = "orvideo_default", **request: Any) -> Est
 
     Raises:
         RequestInvalidError: the request breaks the API's schema, or its model does not support it.
-        ConfigurationError: the connection cannot work.
+        ConfigurationError: the connection or an option cannot work.
 
     Source: OpenRouter's price list, and bills; see `airflow_provider_orvideo.preflight.pricing.estimate`.
     """
     # Imported here: whoever only parses the DAG never gets this far.
     from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
-    from airflow_provider_orvideo.operators.orders import catalogue_settings, request_of  # noqa: PLC0415
+    from airflow_provider_orvideo.operators.orders import request_of  # noqa: PLC0415
+    from airflow_provider_orvideo.options import catalogue_settings  # noqa: PLC0415
     from airflow_provider_orvideo.preflight.inspection import Rules, inspect  # noqa: PLC0415
     from airflow_provider_orvideo.preflight.pricing import Estimate  # noqa: PLC0415
 

@@ -12,18 +12,26 @@ MAX_DEPTH: Final = 20
 
 _API_KEY = re.compile(r"sk-or-[A-Za-z0-9_\-]+")
 _BEARER = re.compile(r"(?i)(bearer\s+)[^\s\"',;]+")
-# An apostrophe may end a quotation or be part of a URL: it is part where the URL goes on right behind it.
-_APOSTROPHE: Final = r"'(?=[.~+-]*[\w%/&=])"
+# An apostrophe may end a quotation or be part of a URL. It ends one where nothing but the end of a sentence or a list
+# follows; in case of doubt, too much is taken out rather than too little.
+_APOSTROPHE: Final = r"'(?![)\]}'.,;:!?]{0,4}(?:[\s\"<>]|\Z))"
+
+
+def _run(but: str) -> str:
+    """Return a pattern of what a URL may hold, ``but`` some characters."""
+    # One class as long as it goes: a choice at each character would keep a note of each.
+    some = rf"[^\s\"'<>{but}]*"
+    return rf"{some}(?:{_APOSTROPHE}{some})*"
+
+
 _DATA_URL = re.compile(
-    r"data:(?:[\w.+-]+/[\w.+-]+)?(?:;(?:[\w.+%-]+=)?(?:[\w.+%-]+|\"[^\"]*\"))*,"
-    rf"(?:[^\s\"'<>)]|{_APOSTROPHE})*",
-    re.IGNORECASE,
+    rf"data:(?:[\w.+-]+/[\w.+-]+)?(?:;(?:[\w.+%-]+=)?(?:[\w.+%-]+|\"[^\"]*\"))*,{_run(')')}", re.IGNORECASE
 )
 # A signature may stand in the query or the fragment, and credentials before the host: what is left of a URL in a
 # message is where it points, which is all that a reader needs. JSON inside of text may write a slash as "\/".
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]{1,20}:\\?/\\?/)(?:[^/\s\"<>?#]*@)?"
-    rf"(?P<rest>(?:[^\s\"'<>?#]|{_APOSTROPHE})*)(?P<secret>[?#](?:[^\s\"'<>]|{_APOSTROPHE})*)?",
+    rf"(?P<rest>{_run('?#')})(?P<secret>[?#]{_run('')})?",
     re.IGNORECASE,
 )
 

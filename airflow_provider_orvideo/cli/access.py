@@ -6,14 +6,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow.providers.common.compat.sdk import AirflowNotFoundException, conf
+from airflow.providers.common.compat.sdk import AirflowNotFoundException
 
 from airflow_provider_orvideo.api.client import VideoClient
 from airflow_provider_orvideo.api.config import DEFAULT_BASE_URL, ClientConfig
 from airflow_provider_orvideo.cli.answer import say
 from airflow_provider_orvideo.exceptions import ConfigurationError
 from airflow_provider_orvideo.hooks.orvideo import OrVideoHook
-from airflow_provider_orvideo.preflight.catalogue import DEFAULT_TTL, shared_cache
+from airflow_provider_orvideo.options import catalogue_settings
+from airflow_provider_orvideo.preflight.catalogue import shared_cache
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,10 @@ def read_catalogue(conn_id: str | None) -> tuple[VideoModel, ...]:
 
 
 def cache_settings() -> tuple[str | None, float]:
-    """Return folder and time to live of the catalogue's copy, as the operators have them."""
-    folder = conf.get("orvideo", "cache_dir", fallback="") or None
-    return folder, conf.getfloat("orvideo", "cache_ttl", fallback=DEFAULT_TTL)
+    """Return folder and time to live of the catalogue's copy, as the operators have them.
+
+    Raises:
+        ConfigurationError: an option cannot work.
+    """
+    settings = catalogue_settings()
+    return settings["cache_dir"], settings["cache_ttl"]

@@ -41,7 +41,8 @@ def command(act: Callable[[Namespace], Answer]) -> Callable[[Namespace], None]:
         except UsageError as error:
             _fail(str(error), USAGE)
         except OrVideoError as error:
-            _fail(str(error))
+            # Most of them speak to whoever reads a task's log.
+            _fail(str(error).replace("run this task again", "run this command again"))
         except KeyboardInterrupt:
             _fail("Interrupted.")
         except BrokenPipeError:

@@ -25,13 +25,21 @@ def whole(path: ObjectStoragePath) -> bytes:
 
     Raises:
         FileNotFoundError: there is none.
+        OSError: there is not even the bucket, which says nothing of the file: a mistyped name, or the wrong account.
+            gcsfs keeps to itself what was not found.
         Exception: the store's own, where it refused.
     """
     if path.protocol in LOCAL:
         return Path(path.path).read_bytes()
     fs = current(path)
     reads = inspect.signature(getattr(fs, "_cat_file", fs.cat_file)).parameters
-    data: bytes = fs.cat_file(path.path, **({_IN_ONE: 1} if _IN_ONE in reads else {}))
+    try:
+        data: bytes = fs.cat_file(path.path, **({_IN_ONE: 1} if _IN_ONE in reads else {}))
+    except FileNotFoundError as error:
+        if not _is_about_the_bucket(error):
+            raise
+        bucket = path.path.lstrip("/").partition("/")[0]
+        raise OSError(f"there is no bucket or container {bucket!r}, or this connection does not see it") from error
     return data
 
 
@@ -40,3 +48,10 @@ def current(path: ObjectStoragePath) -> Any:  # noqa: ANN401 - fsspec has no typ
     fs = path.fs
     fs.invalidate_cache()
     return fs
+
+
+def _is_about_the_bucket(error: FileNotFoundError) -> bool:
+    """Whether S3 or Azure said that it was the bucket that it did not find."""
+    response: Any = getattr(error.__cause__, "response", None)
+    said = response.get("Error", {}).get("Code") if isinstance(response, dict) else None
+    return said == "NoSuchBucket" or getattr(error.__cause__, "error_code", None) == "ContainerNotFound"

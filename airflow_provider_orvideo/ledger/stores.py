@@ -15,6 +15,7 @@ from airflow.providers.common.compat.sdk import conf
 
 from airflow_provider_orvideo.exceptions import DestinationError, LedgerUnavailableError
 from airflow_provider_orvideo.ledger.record import Record, read_record
+from airflow_provider_orvideo.options import switch_or_default
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -190,7 +191,7 @@ def store_for(context: Mapping[str, Any], item: str | None = None, *, warn: bool
     # The accessor's truth value says nothing; only its absence does.
     accessor = context.get("task_state_store")
     if accessor is not None:
-        if warn and conf.getboolean("state_store", "clear_on_success", fallback=False):
+        if warn and switch_or_default("clear_on_success", section="state_store"):
             log.warning(
                 "[state_store] clear_on_success is on: Airflow forgets what was ordered as soon as this task succeeds, "
                 "and clearing it afterwards orders and pays for a new video."

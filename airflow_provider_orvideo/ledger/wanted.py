@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from airflow_provider_orvideo.exceptions import InputUnavailableError, RequestInvalidError
+from airflow_provider_orvideo.exceptions import ConfigurationError, InputUnavailableError, RequestInvalidError
 from airflow_provider_orvideo.ledger.decision import was_cleared
 from airflow_provider_orvideo.ledger.fingerprint import fingerprint
 
@@ -47,6 +47,8 @@ class Wanted:
         self._resolve = resolve
         self._base_url = client.config.base_url
         self._attempt = attempt
+        #: Kept by itself: what cannot be resolved must not be asked for again.
+        self._told: VideoRequest | None = None
         self._request: VideoRequest | None = None
 
     @property
@@ -54,11 +56,14 @@ class Wanted:
         """What is wanted, as the API takes it.
 
         Raises:
+            ConfigurationError: an option says nothing of how media are sent.
             InputUnavailableError: a medium cannot be read now.
             RequestInvalidError: a medium can never be sent.
         """
         if self._request is None:
-            self._request = self._resolve(self._given() if callable(self._given) else self._given)
+            if self._told is None:
+                self._told = self._given() if callable(self._given) else self._given
+            self._request = self._resolve(self._told)
         return self._request
 
     @property
@@ -75,14 +80,15 @@ class Wanted:
             before: what is on record.
 
         Raises:
-            InputUnavailableError, RequestInvalidError: as `request`, and no job exists that could be followed instead.
+            ConfigurationError, InputUnavailableError, RequestInvalidError: as `request`, and no job exists that could
+                be followed instead.
         """
         is_told = callable(self._given) and before is not None and not was_cleared(before, self._attempt.max_tries)
         if before is not None and (self._attempt.goes_on or is_told):
             return before.fingerprint
         try:
             return self.fingerprint
-        except (InputUnavailableError, RequestInvalidError) as error:
+        except (ConfigurationError, InputUnavailableError, RequestInvalidError) as error:
             if before is None or before.job_id is None:
                 raise
             log.warning(

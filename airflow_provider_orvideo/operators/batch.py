@@ -239,29 +239,29 @@ class OrVideoBatchOperator(BaseOperator):
         from airflow_provider_orvideo.operators.batching.run import prepared  # noqa: PLC0415
         from airflow_provider_orvideo.triggers.deferral import batch_deferral  # noqa: PLC0415
 
-        with airflow_failures(self._policies), OrVideoHook(self.orvideo_conn_id) as hook:
-            # A setting that cannot be read must show before anything is ordered.
-            resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
-            with prepared(self, context, hook, is_resumed=is_resumed) as run:
-                batch = self._batch = run.batch
-                batch.advance(event)
-                while batch.in_flight and not self.deferrable:
-                    self._pause(self.poll_interval)
-                    batch.advance()
-                run.announce(hook)
-                if batch.in_flight:
-                    self.log.info("Waiting for %d jobs in the triggerer, without a worker slot.", len(batch.in_flight))
-                    self.defer(
-                        method_name="execute_complete",
-                        **batch_deferral(
-                            batch.waits,
-                            conn_id=self.orvideo_conn_id,
-                            poll_interval=self.poll_interval,
-                            wake_after=batch.wake_after,
-                            resume_grace=resume_grace,
-                        ),
-                    )
-                return self._concluded(run, context)
+        with (
+            airflow_failures(self._policies),
+            OrVideoHook(self.orvideo_conn_id) as hook,
+            prepared(self, context, hook, is_resumed=is_resumed) as run,
+        ):
+            batch = self._batch = run.batch
+            batch.advance(event)
+            while batch.in_flight and not self.deferrable:
+                self._pause(self.poll_interval)
+                batch.advance()
+            run.announce(hook)
+            if batch.in_flight:
+                self.log.info("Waiting for %d jobs in the triggerer, without a worker slot.", len(batch.in_flight))
+                self.defer(
+                    method_name="execute_complete",
+                    **batch_deferral(
+                        batch.waits,
+                        conn_id=self.orvideo_conn_id,
+                        poll_interval=self.poll_interval,
+                        wake_after=batch.wake_after,
+                    ),
+                )
+            return self._concluded(run, context)
 
     def _concluded(self, run: Run, context: Context) -> dict[str, Any]:
         """Return the summary, or fail with what is open."""

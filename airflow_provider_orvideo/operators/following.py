@@ -14,7 +14,7 @@ from airflow_provider_orvideo.ledger.record import Phase
 from airflow_provider_orvideo.ledger.stores import NoStore
 from airflow_provider_orvideo.manifests import iso
 from airflow_provider_orvideo.operators import observing
-from airflow_provider_orvideo.polling.decision import FIRST_POLL, Wait
+from airflow_provider_orvideo.polling.decision import FIRST_POLL, Wait, first_delay
 from airflow_provider_orvideo.polling.event import event_of
 from airflow_provider_orvideo.polling.waiting import look_once, wait_for_job
 from airflow_provider_orvideo.triggers.deferral import deferral
@@ -68,13 +68,19 @@ class Following:
 
     def here(self, client: VideoClient) -> dict[str, Any]:
         """Wait on this worker and return the event."""
-        self._say("on this worker")
-        return self._event(wait_for_job(client, self.wait))
+        wait = self.wait
+        log.info(
+            "Waiting for job %s on this worker until %s. The first look is in %.0f s, the next ones every %g s.",
+            wait.job_id,
+            iso(wait.deadline),
+            first_delay(wait, now=time.time()),
+            wait.poll_interval,
+        )
+        return self._event(wait_for_job(client, wait))
 
-    def deferral(self, *, resume_grace: float) -> dict[str, Any]:
-        """Return the arguments of ``defer``; ``resume_grace`` as `deferral` of the triggers takes it, in seconds."""
-        self._say("in the triggerer, without a worker slot")
-        return deferral(self.wait, conn_id=self.conn_id, model=self.record.model, resume_grace=resume_grace)
+    def deferral(self) -> dict[str, Any]:
+        """Return the arguments of ``defer``."""
+        return deferral(self.wait, conn_id=self.conn_id, model=self.record.model)
 
     def rescue(self, client: VideoClient, error: Exception) -> dict[str, Any]:
         """Look at the job after its trigger was lost, and return the event if it ended.
@@ -94,16 +100,6 @@ class Following:
 
     def _event(self, end: Ended | TimedOut | GaveUp) -> dict[str, Any]:
         return event_of(end, self.wait, conn_id=self.conn_id, model=self.record.model, now=time.time()).to_json()
-
-    def _say(self, where: str) -> None:
-        wait = self.wait
-        log.info(
-            "Waiting for job %s %s, looking every %g s until %s.",
-            wait.job_id,
-            where,
-            wait.poll_interval,
-            iso(wait.deadline),
-        )
 
 
 def detach(job_id: str | None, store: Store) -> None:

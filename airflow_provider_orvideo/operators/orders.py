@@ -6,15 +6,15 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow.providers.common.compat.sdk import conf
-
 from airflow_provider_orvideo.api.schema import JobStatus, VideoRequest
 from airflow_provider_orvideo.exceptions import RequestInvalidError
+from airflow_provider_orvideo.inputs.settings import input_options
 from airflow_provider_orvideo.inputs.written import written
 from airflow_provider_orvideo.jobs import job_manifest, literal
 from airflow_provider_orvideo.ledger.decision import Submit, decide
 from airflow_provider_orvideo.ledger.purchase import Prepared
 from airflow_provider_orvideo.operators.arguments import summary
+from airflow_provider_orvideo.options import catalogue_settings
 from airflow_provider_orvideo.preflight.inspection import Rules, dollars, inspect
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def rules_of(operator: Any) -> Rules:  # noqa: ANN401 - whoever has the argument
     """Read the preflight's rules from an operator's arguments and Airflow's configuration.
 
     Raises:
-        ConfigurationError: an argument cannot work.
+        ConfigurationError: an argument or an option cannot work.
     """
     return Rules(
         **{name: getattr(operator, name) for name in _PLAIN_RULES},
@@ -93,20 +93,13 @@ def rules_of(operator: Any) -> Rules:  # noqa: ANN401 - whoever has the argument
     )
 
 
-def catalogue_settings() -> dict[str, Any]:
-    """Return where and for how long Airflow's configuration keeps the catalogue, as `Rules` takes it."""
-    return {
-        "cache_dir": conf.get("orvideo", "cache_dir", fallback="") or None,
-        "cache_ttl": conf.getfloat("orvideo", "cache_ttl", fallback=3600.0),
-    }
-
-
 def prepared(
     client: VideoClient, read_rules: Callable[[], Rules], budget: Budgeting, order: Ordering, request: VideoRequest
 ) -> Prepared:
     """Have the last look before the order leaves. A rule that cannot be read must not stop a paid job from landing."""
     log.info("Ordering one video: %s, a prompt of %d characters", summary(request), len(request.prompt or ""))
     rules = read_rules()
+    input_options()  # wrong ones stop all orders, as in a batch, and not only those to whose media they apply
     found = inspect(client, request, rules)
     budget.reserve(found.estimate, rules)
     return order.leaves(ready(found))

@@ -234,8 +234,7 @@ class OrVideoSubmitOperator(BaseOperator):
     def _obtain(self, context: Context, *, goes_on: bool = False) -> dict[str, Any]:
         # Imported here: whoever only parses the DAG never gets this far.
         from airflow_provider_orvideo.hooks.orvideo import OrVideoHook  # noqa: PLC0415
-        from airflow_provider_orvideo.inputs.resolve import resolve  # noqa: PLC0415
-        from airflow_provider_orvideo.inputs.settings import input_options  # noqa: PLC0415
+        from airflow_provider_orvideo.inputs.settings import resolved  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.callbacks import callbacks_of_orders  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.purchase import Attempt, obtain  # noqa: PLC0415
         from airflow_provider_orvideo.ledger.record import Phase  # noqa: PLC0415
@@ -260,8 +259,6 @@ class OrVideoSubmitOperator(BaseOperator):
                 goes_on=goes_on,
                 callbacks=callbacks_of_orders(),
             )
-            # A setting that cannot be read must show before anything is ordered.
-            resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
             self._store = store_for(context)
             budget = self._budget(context, self._store)
             watch = ordering(self.orvideo_conn_id, context.get("ti"))
@@ -271,7 +268,7 @@ class OrVideoSubmitOperator(BaseOperator):
                     wanted,
                     self._store,
                     attempt,
-                    resolve=partial(resolve, options=input_options()),
+                    resolve=resolved,
                     first=partial(self._before_first_order, context),
                     prepare=partial(prepared, client, partial(rules_of, self), budget, order),
                 )
@@ -287,7 +284,7 @@ class OrVideoSubmitOperator(BaseOperator):
             following = self._following(record)
             event = following.look(client)
             if event is None and self.deferrable:
-                self.defer(method_name="execute_complete", **following.deferral(resume_grace=resume_grace))
+                self.defer(method_name="execute_complete", **following.deferral())
             if event is None:
                 event = following.here(client)
         return self.execute_complete(context, event)

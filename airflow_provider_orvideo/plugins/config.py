@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from math import inf
+from typing import Any, Final
 
 from airflow.providers.common.compat.sdk import conf
 
+from airflow_provider_orvideo.options import number_or_default, switch_or_default, written
 from airflow_provider_orvideo.plugins.allowed import Prefixes
 
 log = logging.getLogger(__name__)
@@ -19,6 +21,9 @@ HOW_TO_ENABLE: Final = (
     "AIRFLOW__ORVIDEO__PREVIEW_ALLOWED_PREFIXES=s3://aws_default@my-bucket/videos/ and restarting the API server, "
     "which needs the storage's Airflow provider installed."
 )
+
+#: The options that have a default which will do where they are wrong.
+_REST: Final = ("preview_redirect", "preview_max_streams", "preview_stall_timeout")
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,7 @@ def preview_config() -> PreviewConfig:
     """Read the options as they are now."""
     return PreviewConfig(
         prefixes=_prefixes(conf.get("orvideo", "preview_allowed_prefixes", fallback="") or ""),
-        redirect=conf.getboolean("orvideo", "preview_redirect", fallback=False),
-        max_streams=max(1, conf.getint("orvideo", "preview_max_streams", fallback=32)),
-        stall_timeout=max(0.1, conf.getfloat("orvideo", "preview_stall_timeout", fallback=30.0)),
+        **_rest(*written(*_REST)),
     )
 
 
@@ -60,3 +63,15 @@ def _prefixes(text: str) -> Prefixes:
     for problem in prefixes.problems:
         log.error("%s", problem)
     return prefixes
+
+
+@lru_cache(maxsize=8)
+def _rest(*_texts: str) -> dict[str, Any]:
+    """Read the options of `_REST`, once for what they say now: what is wrong with them is logged once, too."""
+    streams = number_or_default("preview_max_streams", 32, allowed="a number from 1", least=-inf)
+    stall = number_or_default("preview_stall_timeout", 30.0, allowed="a number of seconds", least=-inf)
+    return {
+        "redirect": switch_or_default("preview_redirect"),
+        "max_streams": max(1, int(streams)),
+        "stall_timeout": max(0.1, stall),
+    }

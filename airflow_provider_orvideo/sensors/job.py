@@ -162,17 +162,9 @@ class OrVideoJobSensor(BaseSensorOperator):
         )
 
     def _hand_over(self, watch: Watch) -> NoReturn:
-        from airflow_provider_orvideo.manifests import iso  # noqa: PLC0415
         from airflow_provider_orvideo.triggers.deferral import deferral  # noqa: PLC0415
 
-        resume_grace = conf.getfloat("orvideo", "resume_grace", fallback=10.0)
-        self.log.info(
-            "Waiting for job %s in the triggerer, without a worker slot, looking every %g s until %s.",
-            watch.job.job_id,
-            self.poke_interval,
-            iso(watch.wait.deadline),
-        )
-        handed = deferral(watch.wait, conn_id=watch.conn_id, model=watch.job.model, resume_grace=resume_grace)
+        handed = deferral(watch.wait, conn_id=watch.conn_id, model=watch.job.model)
         self.defer(method_name="execute_complete", **handed)
 
     def _conclude(self, event: WaitEvent, job: JobManifest | None) -> dict[str, Any]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider_orvideo.manifests import iso
+from airflow_provider_orvideo.options import resume_grace
+from airflow_provider_orvideo.polling.decision import first_delay
 from airflow_provider_orvideo.triggers.batch import OrVideoBatchTrigger
 from airflow_provider_orvideo.triggers.job import OrVideoJobTrigger
 
@@ -14,20 +19,30 @@ if TYPE_CHECKING:
 
     from airflow_provider_orvideo.polling.decision import Wait
 
+log = logging.getLogger(__name__)
+
 #: What Airflow's own trigger timeout gets on top of the deadline, in seconds: it only catches a trigger that is lost.
 _SAFETY_NET: Final = 900.0
 
 
-def deferral(wait: Wait, *, conn_id: str, model: str | None, resume_grace: float) -> dict[str, Any]:
-    """Return the arguments of ``defer``.
+def deferral(wait: Wait, *, conn_id: str, model: str | None) -> dict[str, Any]:
+    """Return the arguments of ``defer``, and say in the log what is waited for.
 
     Args:
         wait: the job and how long to wait for it.
         conn_id: Airflow connection that the job belongs to.
         model: model id that was ordered, None for unknown.
-        resume_grace: seconds between the deferral and the first look; see ``[orvideo] resume_grace``.
     """
     now = time.time()
+    wait = replace(wait, not_before=now + resume_grace())
+    log.info(
+        "Waiting for job %s in the triggerer, without a worker slot, until %s. The first look is in %.0f s; once the "
+        "job may be done, looks are at most %g s apart.",
+        wait.job_id,
+        iso(wait.deadline),
+        first_delay(wait, now=now),
+        wait.poll_interval,
+    )
     trigger = OrVideoJobTrigger(
         conn_id=conn_id,
         job_id=wait.job_id,
@@ -35,7 +50,7 @@ def deferral(wait: Wait, *, conn_id: str, model: str | None, resume_grace: float
         deadline=wait.deadline,
         poll_interval=wait.poll_interval,
         model=model,
-        not_before=now + resume_grace,
+        not_before=wait.not_before,
     )
     return {"trigger": trigger, "timeout": timedelta(seconds=max(0.0, wait.deadline - now) + _SAFETY_NET)}
 
@@ -46,7 +61,6 @@ def batch_deferral(
     conn_id: str,
     poll_interval: float,
     wake_after: int,
-    resume_grace: float,
 ) -> dict[str, Any]:
     """Return the arguments of ``defer`` for many jobs.
 
@@ -55,7 +69,6 @@ def batch_deferral(
         conn_id: Airflow connection that the jobs belong to.
         poll_interval: seconds between two looks at a job.
         wake_after: jobs whose wait must have ended before the task resumes.
-        resume_grace: as `deferral` takes it.
     """
     now = time.time()
     trigger = OrVideoBatchTrigger(
@@ -63,7 +76,7 @@ def batch_deferral(
         jobs=[(wait.job_id, wait.submitted_at, wait.deadline, model) for wait, model in waits],
         poll_interval=poll_interval,
         wake_after=wake_after,
-        not_before=now + resume_grace,
+        not_before=now + resume_grace(),
     )
     last = max(wait.deadline for wait, _ in waits)
     return {"trigger": trigger, "timeout": timedelta(seconds=max(0.0, last - now) + _SAFETY_NET)}

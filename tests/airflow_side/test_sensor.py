@@ -276,6 +276,22 @@ def test_a_poke_says_whether_it_is_done_and_with_what(
 # ── In the triggerer ─────────────────────────────────────────────────────────────────────────────────────────────────
 
 
+def test_a_grace_that_cannot_be_read_is_the_default(
+    manual: Simulator,
+    order: Callable[..., dict[str, Any]],
+    make_sensor: MakeSensor,
+    attempt: Callable[..., Context],
+    defer: Defer,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__RESUME_GRACE", "soon")
+    trigger = defer(make_sensor(order(), "deferrable"), attempt()).trigger
+    assert isinstance(trigger, OrVideoJobTrigger)
+    assert trigger.not_before == clock.now + 10
+    assert manual.posts == 1
+
+
 def test_deferring_hands_over_all_that_the_trigger_needs(
     manual: Simulator,
     order: Callable[..., dict[str, Any]],

@@ -76,15 +76,6 @@ def test_a_connection_that_cannot_work_may_be_mended_and_retried(
     assert sim.posts == 1
 
 
-def test_a_setting_that_cannot_be_read_shows_before_anything_is_ordered(
-    sim: Simulator, make_submit: MakeSubmit, execute: Execute, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AIRFLOW__ORVIDEO__RESUME_GRACE", "soon")
-    with pytest.raises(Exception, match="resume_grace"):
-        execute(make_submit(deferrable=True))
-    assert sim.requests() == []
-
-
 @pytest.mark.parametrize("operation", ["get", "set"])
 def test_without_a_record_nothing_is_ordered(
     sim: Simulator, make_submit: MakeSubmit, execute: Execute, store: FakeStateStore, operation: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -148,6 +149,24 @@ def test_deferring_hands_over_all_that_the_trigger_needs(
     assert isinstance(deferral.timeout, timedelta)
     assert deferral.timeout.total_seconds() == pytest.approx(3600 + 900, abs=5)
     assert sim.posts == 1
+
+
+@pytest.mark.parametrize(("grace", "first"), [("7", "7 s"), ("0", "5 s")], ids=["the grace", "the usual first look"])
+def test_the_log_tells_when_the_job_is_looked_at(
+    sim: Simulator,
+    make_submit: MakeSubmit,
+    defer: Defer,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    grace: str,
+    first: str,
+) -> None:
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__RESUME_GRACE", grace)
+    caplog.set_level(logging.INFO)
+    defer(make_submit(deferrable=True, poll_interval=12))
+    (said,) = [record.getMessage() for record in caplog.records if "Waiting for job" in record.getMessage()]
+    assert said.startswith(f"Waiting for job {sim.jobs()[0].id} in the triggerer, without a worker slot, until 2")
+    assert said.endswith(f"The first look is in {first}; once the job may be done, looks are at most 12 s apart.")
 
 
 def test_the_default_grace_is_the_one_that_airflows_scheduler_needs(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
@@ -27,7 +28,14 @@ SECRETS = {
     "password with an apostrophe": f"https://user:p'{SECRET}@h.example/x",
     "path with an apostrophe": f"https://h.example/rock'n'roll.mp4?sig={SECRET}",
     "query with an apostrophe": f"https://h.example/v.mp4?name=o'neil&sig={SECRET}",
+    "query right behind an apostrophe": f"https://h.example/rock'?sig={SECRET}",
+    "fragment right behind an apostrophe": f"https://h.example/rock'#token={SECRET}",
+    "punctuation behind an apostrophe": f"https://h.example/v?name=o'(x)&sig={SECRET}",
+    "two apostrophes": f"https://h.example/v?name=''&sig={SECRET}",
+    "many apostrophes": f"https://h.example/v?name={'x' + 99 * chr(39)}!&sig={SECRET}",
+    "apostrophe in a quotation": f"opened 'https://h.example/o',n?sig={SECRET}' twice",
     "data URL with an apostrophe": f"data:text/plain,it's{SECRET}",
+    "data URL with punctuation behind an apostrophe": f"data:text/plain,it'!{SECRET}",
     "plain http": f"http://h.example/v.mp4?sig={SECRET}",
     "upper case": f"HTTPS://H.EXAMPLE/V.MP4?SIG={SECRET}",
     "proxy": f"socks5://user:{SECRET}@proxy.example:1080",
@@ -119,10 +127,22 @@ def test_tree_without_a_floor_is_cut_off() -> None:
 @pytest.mark.parametrize(
     "piece",
     ["a", "https://", "https://a@", "https://a?", "data:", "data:;", "data:a/b;c", 'data:;"', "data:a/a;a=a;",
-     "bearer ", "sk-or-", "a.", "a:/", "a+a-", "@", " "],
+     "bearer ", "sk-or-", "a.", "a:/", "a+a-", "@", " ", "'", "'.", "https://'", "https://a'?", "data:,'", "',"],
 )  # fmt: skip
 def test_megabytes_are_redacted_fast(piece: str) -> None:
     text = piece * (5_000_000 // len(piece))
     started = time.perf_counter()
     assert len(redact(text)) <= MAX_TEXT
     assert time.perf_counter() - started < 1
+
+
+@pytest.mark.parametrize("text", ["https://h.example/", "https://h.example/?", "data:,"])
+def test_a_url_of_a_megabyte_is_looked_at_in_little_memory(text: str) -> None:
+    text += "a" * 1_000_000
+    tracemalloc.start()
+    try:
+        is_clean(text)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 20_000_000

@@ -177,13 +177,14 @@ async def test_a_kill_says_how_many_jobs_go_on_unless_the_work_is_done(
     assert len([entry for entry in caplog.records if entry.name == "orvideo.trigger"]) == 1
 
 
-def test_the_deferral_outlasts_the_last_deadline() -> None:
+def test_the_deferral_outlasts_the_last_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__ORVIDEO__RESUME_GRACE", "10")
     now = time.time()
     waits = [
         (Wait(job_id=f"j{hours}", submitted_at=now, deadline=now + hours * 3600, poll_interval=30), "m")
         for hours in (1, 3, 2)
     ]
-    arguments = batch_deferral(waits, conn_id="c", poll_interval=30, wake_after=2, resume_grace=10)
+    arguments = batch_deferral(waits, conn_id="c", poll_interval=30, wake_after=2)
     assert 3 * 3600 < arguments["timeout"].total_seconds() < 4 * 3600
     kwargs = arguments["trigger"].serialize()[1]
     assert [job[0] for job in kwargs["jobs"]] == ["j1", "j3", "j2"]

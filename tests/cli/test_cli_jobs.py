@@ -132,6 +132,17 @@ def test_a_job_without_a_video_lands_nothing(failed: Failed, run: Run, tmp_path:
     assert names(tmp_path) == []
 
 
+def test_a_destination_that_cannot_be_used_is_told_to_a_person_and_not_to_a_task(
+    job_id: str, run: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    ran = run("fetch", job_id, "--destination", f"{tmp_path}/file/")
+    assert (ran.code, ran.out) == (1, "")
+    assert "NotADirectoryError" in ran.err
+    assert "run this command again" in ran.err
+    assert "task" not in ran.err
+
+
 def test_a_destination_that_cannot_be_read_is_refused(job_id: str, run: Run, tmp_path: Path) -> None:
     ran = run("fetch", job_id, "--destination", f"{tmp_path}/{{colour}}.mp4")
     assert ran.code == 1

@@ -488,16 +488,26 @@ def test_an_option_is_explained(name: str) -> None:
         assert UNIT.search(option["description"]) or option["description"].startswith("Videos ")
 
 
+#: What reads numbers of the section: their name first, then their default.
+NUMBERS: Final = {"number", "whole_number", "number_or_default"}
+
+
 def fallbacks() -> Iterator[tuple[str, str, object]]:
     """Yield what code takes where an option is not set: where, which option, and what."""
     for path in sorted(PACKAGE.rglob("*.py")):
         tree = ast.parse(path.read_text(encoding="utf-8"))
         for node in ast.walk(tree):
-            if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.args):
+            if not isinstance(node, ast.Call) or not node.args:
                 continue
-            if ast.unparse(node.func.value) != "conf" or ast.unparse(node.args[0]) != "'orvideo'":
+            called, arguments = ast.unparse(node.func), {each.arg: each.value for each in node.keywords}
+            if called.startswith("conf.") and ast.unparse(node.args[0]) == "'orvideo'":
+                name, fallback = node.args[1], arguments["fallback"]
+            elif called in NUMBERS and isinstance(node.args[0], ast.Constant):
+                name, fallback = node.args[:2]
+            elif called == "switch_or_default" and "section" not in arguments:
+                name, fallback = node.args[0], arguments.get("default", ast.Constant(value=False))
+            else:
                 continue
-            (fallback,) = (keyword.value for keyword in node.keywords if keyword.arg == "fallback")
             module = importlib.import_module(
                 ".".join([airflow_provider_orvideo.__name__, *path.relative_to(PACKAGE).with_suffix("").parts])
             )
@@ -506,7 +516,7 @@ def fallbacks() -> Iterator[tuple[str, str, object]]:
                 if isinstance(fallback, ast.Constant)
                 else getattr(module, ast.unparse(fallback))
             )
-            yield path.name, ast.literal_eval(node.args[1]), value
+            yield path.name, ast.literal_eval(name), value
 
 
 def test_code_falls_back_to_the_defaults_that_are_declared() -> None:

@@ -520,5 +520,5 @@ def test_the_settings_can_be_changed(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_setting_that_cannot_be_kept_is_refused(option: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"AIRFLOW__ORVIDEO__{option.upper()}", value)
-    with pytest.raises(ConfigurationError, match=rf"'\[orvideo\] {option}' is {value}; it must be"):
+    with pytest.raises(ConfigurationError, match=rf"\[orvideo\] {option} is '{value}'; it must be"):
         input_options()

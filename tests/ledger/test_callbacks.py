@@ -84,6 +84,11 @@ def test_what_was_said_can_be_read_by_whoever_has_the_nonce(
     }
 
 
+def test_without_the_bucket_nobody_can_tell_whether_a_call_came(bucket: str) -> None:
+    with pytest.raises(LedgerUnavailableError, match="no bucket or container"):
+        Callbacks(URL, f"{bucket}-elsewhere/state").reported(NONCE)
+
+
 def test_a_repetition_changes_nothing(callbacks: Callbacks, event_of: Callable[..., WebhookEvent]) -> None:
     assert callbacks.keep(NONCE, event_of(), 1000)
     before = page(callbacks).read_bytes(), files(callbacks)

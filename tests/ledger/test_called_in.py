@@ -12,6 +12,7 @@ import pytest
 from airflow_provider_orvideo.api.schema import VideoRequest
 from airflow_provider_orvideo.exceptions import (
     AmbiguousSubmitError,
+    BeforeSendError,
     ConfigurationError,
     InputUnavailableError,
     LedgerUnavailableError,
@@ -84,7 +85,7 @@ def board() -> Switchboard:
 @pytest.fixture
 def buy(client: VideoClient, order: VideoRequest, notebook: Notebook, board: Switchboard) -> Buy:
     def attempt(request: Any = order, **arguments: Any) -> Record:  # noqa: ANN401
-        policies = {name: arguments.pop(name) for name in ("on_ambiguous_submit",) if name in arguments}
+        policies = {name: arguments.pop(name) for name in ("on_ambiguous_submit", "on_clear") if name in arguments}
         max_tries = arguments.pop("max_tries", None)
         who = Attempt(conn_id="c", policies=Policies(**policies), callbacks=board, max_tries=max_tries, timeout=60.0)
         return obtain(client, request, notebook, who, clock=lambda: 1000.0, sleep=lambda _: None, **arguments)
@@ -327,7 +328,11 @@ def no_image(_request: VideoRequest) -> VideoRequest:
     raise RequestInvalidError(("'frame_images[0]' is s3://b/first.png, which is an empty file.",))
 
 
-@pytest.mark.parametrize("resolve", [unreadable, no_image])
+def misread(_request: VideoRequest) -> VideoRequest:
+    raise ConfigurationError("[orvideo] input_url_ttl is '4 h'; it must be a whole number of seconds.")
+
+
+@pytest.mark.parametrize("resolve", [unreadable, no_image, misread])
 def test_a_job_is_followed_though_its_inputs_are_gone(
     buy: Buy, shop: Shop, resolve: Callable[[VideoRequest], VideoRequest]
 ) -> None:
@@ -362,6 +367,25 @@ def test_a_request_that_is_told_by_a_function_is_asked_for_once(buy: Buy, shop: 
     first = buy(tell)
     assert buy(tell) == first
     assert (len(asked), shop.posts) == (1, 1)
+
+
+@pytest.mark.parametrize("resolve", [unreadable, no_image, misread])
+def test_a_function_whose_answer_cannot_be_sent_is_asked_once(
+    buy: Buy, shop: Shop, notebook: Notebook, resolve: Callable[[VideoRequest], VideoRequest]
+) -> None:
+    asked: list[int] = []
+
+    def tell() -> VideoRequest:
+        asked.append(1)
+        return VideoRequest.build(model="m", prompt=f"prompt {len(asked)}")
+
+    done = buy(tell, max_tries=2).terminal(
+        status="completed", now=1.0, error=None, generation_id=None, cost_usd=1.0, outputs=1
+    )
+    notebook.save(done)
+    with pytest.raises(BeforeSendError):
+        buy(tell, max_tries=5, on_clear="submit", resolve=resolve)
+    assert (len(asked), shop.posts, notebook.peek()) == (2, 1, done)
 
 
 def test_after_a_clear_the_function_is_asked_again_and_a_new_answer_is_a_new_order(

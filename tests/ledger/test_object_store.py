@@ -82,6 +82,14 @@ def test_a_record_that_another_machine_stored_after_a_listing_is_no_absent_one(
     assert store.load() == record_of()
 
 
+def test_a_bucket_that_is_not_there_is_no_absent_record(bucket: str, record_of: RecordOf) -> None:
+    store = store_of(f"{bucket}-elsewhere/state")
+    with pytest.raises(LedgerUnavailableError, match=r"no bucket or container 'test-.*-elsewhere'.* Nothing was sent"):
+        store.load()
+    with pytest.raises(LedgerUnavailableError, match="cannot be written"):
+        store.save(record_of())
+
+
 def test_the_next_attempt_finds_it_and_the_attempt_is_no_part_of_the_name(state_path: str, record_of: RecordOf) -> None:
     store_of(state_path, try_number=1, id="uuid-1").save(record_of())
     assert store_of(state_path, try_number=2, id="uuid-2").load() == record_of()

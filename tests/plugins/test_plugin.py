@@ -123,6 +123,18 @@ def test_a_wrong_prefix_is_logged_once(monkeypatch: pytest.MonkeyPatch, caplog: 
     assert caplog.text.count("https://films.example/once") == 1
 
 
+def test_a_number_or_a_switch_that_cannot_be_read_is_the_default_and_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [name for name in OPTIONS if name.startswith("preview_") and name != "preview_allowed_prefixes"]
+    usual = preview_config()
+    for name in names:
+        monkeypatch.setenv(f"AIRFLOW__ORVIDEO__{name.upper()}", "a few")
+    for _ in range(3):
+        assert preview_config() == usual
+    assert [caplog.text.count(f"[orvideo] {name} is 'a few'; it must be") for name in names] == [1, 1, 1]
+
+
 # ── Its application ──────────────────────────────────────────────────────────────────────────────────────────────────
 
 
