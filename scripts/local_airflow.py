@@ -16,6 +16,7 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -55,6 +56,15 @@ def wait_until(what: str, condition: Callable[[], Any], *, timeout: float, pause
         if time.monotonic() > end:
             raise TimeoutError(f"{what}: not within {timeout:g} s")
         time.sleep(pause)
+
+
+def has_task_state_store() -> bool:
+    """Tell whether the installed Airflow keeps state for tasks, where pay-once records lie without being told where.
+
+    Airflow itself is not imported for that: it would write its settings into the caller's home.
+    """
+    found = find_spec("airflow")
+    return bool(found and found.origin and (Path(found.origin).parent / "models" / "task_state_store.py").exists())
 
 
 def stop_process(process: subprocess.Popen[bytes], *, grace: float = 20.0) -> None:
@@ -154,8 +164,11 @@ class LocalAirflow:
         return f"http://{HOST}:{self.port}"
 
     def env(self) -> dict[str, str]:
-        """Return the environment of every process: nothing of the caller's own Airflow settings gets in."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHONPATH"))}
+        """Return the environment of every process: nothing of the caller's own Airflow settings gets in.
+
+        The caller's PYTHONPATH does: whoever tests a checkout that is not the installed one says so there.
+        """
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         return {
             **kept,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
@@ -170,11 +183,13 @@ class LocalAirflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": self._secret(),
             "AIRFLOW__API_AUTH__JWT_SECRET": self._secret(),
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db",
+            # Seconds to wait for another process's write; on a busy machine, the default of 5 is a refused request.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.home}/airflow.db?timeout=20",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
             "AIRFLOW__SCHEDULER__ENABLE_HEALTH_CHECK": "False",
             "AIRFLOW__ORVIDEO__CACHE_DIR": f"{self.home}/cache",
             "NO_PROXY": f"{HOST},localhost",
+            **({} if has_task_state_store() else {"AIRFLOW__ORVIDEO__STATE_PATH": f"file://{self.home}/state"}),
             **self.environment,
         }
 

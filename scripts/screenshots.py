@@ -96,15 +96,6 @@ TEASERS: Final = {
 FILM_DAYS: Final = (4, 2, 0)
 
 
-class ShownAirflow(LocalAirflow):
-    """An Airflow that runs this checkout, wherever it is installed from."""
-
-    def env(self) -> dict[str, str]:
-        """Keep the caller's PYTHONPATH, if there is one."""
-        path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-        return {**super().env(), **path}
-
-
 class Scene:
     """Airflow with videos in it.
 
@@ -202,7 +193,7 @@ def scene(home: Path) -> Iterator[Scene]:
             "AIRFLOW_VAR_ORVIDEO_DESTINATION": FOLDER,
             "AIRFLOW__ORVIDEO__PREVIEW_ALLOWED_PREFIXES": FOLDER,
         }
-        airflow = ShownAirflow(home / "airflow", dags, environment)
+        airflow = LocalAirflow(home / "airflow", dags, environment)
         with airflow.running():
             shown = Scene(airflow)
             shown.play()

@@ -84,7 +84,7 @@ def simulate() -> Iterator[Simulate]:
         yield start
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dag_bag() -> Callable[..., Any]:
     """Airflow's `DagBag`, which moved with 3.2."""
     try:

@@ -38,6 +38,12 @@ with DAG("films_mapped", schedule=None):
         task_id="download", destination=FOLDER + "mapped/film-{map_index}.{ext}"
     ).expand(job=videos.output)
 
+with DAG("films_patient", schedule=None):
+    video = OrVideoSubmitOperator(
+        task_id="submit", prompt="an unreadable boat", retries=50, retry_delay=timedelta(seconds=10), **ORDER
+    )
+    OrVideoDownloadOperator(task_id="download", job=video.output, destination=FOLDER + "any/")
+
 with DAG("films_any", schedule=None):
     video = OrVideoSubmitOperator(
         task_id="submit",
@@ -60,9 +66,8 @@ FAULTS: Final[list[dict[str, Any]]] = [
         "job": {"outcome": "failed", "error": "Content policy violation"},
     },
     {
-        # The key is refused in the triggerer, also after a second look at the connection.
+        # The key is refused in the triggerer, also after a second look at the connection, until the test ends it.
         "match": {"operation": "getVideos", "prompt_contains": "unreadable"},
-        "times": 2,
         "respond": {"status": 401},
     },
     {
@@ -135,7 +140,7 @@ def deployment(home: Path) -> Iterator[Deployment]:
         }
         airflow = LocalAirflow(home / "airflow", dags, environment)
         with airflow.running():
-            for dag_id in ("orvideo_first_video", "films_mapped", "films_any"):
+            for dag_id in ("orvideo_first_video", "orvideo_approval", "films_mapped", "films_patient", "films_any"):
                 airflow.wait_for_dag(dag_id)
             yield Deployment(airflow, simulator, videos)
 

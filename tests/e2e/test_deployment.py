@@ -11,18 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+import httpx
 import pytest
 from local_airflow import API_KEY, wait_until
 
 from airflow_provider_orvideo.manifests import LandedManifest
 
 if TYPE_CHECKING:
+    from local_airflow import LocalAirflow
+
     from tests.e2e.conftest import Deployment
 
 pytestmark = pytest.mark.e2e
 
 FIRST = "orvideo_first_video"
+APPROVAL = "orvideo_approval"
 MAPPED = "films_mapped"
+PATIENT = "films_patient"
 ANY = "films_any"
 
 
@@ -31,6 +36,7 @@ class Runs:
     """Ids of the runs, each named by what happens to it."""
 
     first: str
+    asked: str
     mapped: str
     restarted: str
     killed: str
@@ -45,10 +51,11 @@ def runs(deployment: Deployment) -> Runs:
     airflow = deployment.airflow
     return Runs(
         first=airflow.trigger(FIRST),
+        asked=airflow.trigger(APPROVAL, prompt="A paper ship", seconds=8),
         restarted=airflow.trigger(ANY, prompt="a held boat, restarted"),
         killed=airflow.trigger(ANY, prompt="a held boat, killed"),
         doomed=airflow.trigger(ANY, prompt="a doomed boat"),
-        unreadable=airflow.trigger(ANY, prompt="an unreadable boat"),
+        unreadable=airflow.trigger(PATIENT),
         unclear=airflow.trigger(ANY, prompt="an unclear boat"),
         mapped=airflow.trigger(MAPPED),
     )
@@ -105,6 +112,25 @@ def test_the_task_pages_have_their_links(deployment: Deployment, runs: Runs) -> 
         assert links(task_id) == {"OpenRouter": "https://openrouter.ai/activity", "Video": page}
 
 
+def test_an_expensive_video_waits_for_a_person(deployment: Deployment, runs: Runs) -> None:
+    airflow = deployment.airflow
+    # The latter state came with Airflow 3.3; until then the question waits in the triggerer.
+    wait_until(
+        "the question",
+        lambda: airflow.task(APPROVAL, runs.asked, "approve")["state"] in {"deferred", "awaiting_input"},
+        timeout=90,
+    )
+    question = f"/dags/{APPROVAL}/dagRuns/{runs.asked}/taskInstances/approve/-1/hitlDetails"
+    assert airflow.api("GET", question)["subject"] == "A video for $0.64?"
+    assert deployment.posts(prompt="A paper ship") == 0
+    airflow.api("PATCH", question, json={"chosen_options": ["Approve"]})
+    assert airflow.wait_for_run(APPROVAL, runs.asked) == "success"
+    manifest = airflow.xcom(APPROVAL, runs.asked, "generate")
+    assert check_landed(manifest).parent == deployment.videos / "approved"
+    assert manifest["cost_usd"] == airflow.xcom(APPROVAL, runs.asked, "price") == 0.64
+    assert deployment.posts(prompt="A paper ship") == 1
+
+
 def test_three_prompts_are_three_orders_and_three_videos(deployment: Deployment, runs: Runs) -> None:
     airflow = deployment.airflow
     assert airflow.wait_for_run(MAPPED, runs.mapped) == "success"
@@ -144,39 +170,91 @@ def test_an_order_with_an_unknown_outcome_is_not_repeated_whatever_retries_say(
 
 
 def test_a_retry_after_a_failed_wait_finds_the_job_and_orders_nothing(deployment: Deployment, runs: Runs) -> None:
-    airflow = deployment.airflow
-    assert airflow.wait_for_run(ANY, runs.unreadable) == "success"
-    (task,) = deployment.tasks(ANY, runs.unreadable, "submit")
-    assert task["try_number"] == 2
+    airflow, simulator = deployment.airflow, deployment.simulator
+    wait_until(
+        "the first attempt's end",
+        lambda: (
+            (task := airflow.task(PATIENT, runs.unreadable, "submit"))["state"] == "up_for_retry"
+            or task["try_number"] > 1
+        ),
+        timeout=120,
+    )
+    (fault,) = [fault for fault in simulator.get("/faults") if "unreadable" in str(fault)]
+    simulator.delete(f"/faults/{fault['id']}")
+    assert airflow.wait_for_run(PATIENT, runs.unreadable) == "success"
+    (task,) = deployment.tasks(PATIENT, runs.unreadable, "submit")
+    assert task["try_number"] > 1
     (job,) = deployment.jobs(prompt="an unreadable")
-    assert f"The status of job {job['id']} cannot be read" in airflow.task_log(ANY, runs.unreadable, "submit", 1)
-    assert "nothing is ordered now" in airflow.task_log(ANY, runs.unreadable, "submit", 2)
-    check_landed(airflow.xcom(ANY, runs.unreadable, "download"))
+    assert f"The status of job {job['id']} cannot be read" in airflow.task_log(PATIENT, runs.unreadable, "submit", 1)
+    log = airflow.task_log(PATIENT, runs.unreadable, "submit", task["try_number"])
+    assert "nothing is ordered now" in log
+    check_landed(airflow.xcom(PATIENT, runs.unreadable, "download"))
     assert deployment.posts(prompt="an unreadable") == 1
 
 
-def test_a_cleared_run_returns_the_same_video_and_orders_nothing(deployment: Deployment, runs: Runs) -> None:
+def can_discard(airflow: LocalAirflow) -> bool:
+    """Tell whether a clear of tasks discards their state unless it is asked to keep it: Airflow's API says so."""
+    body = httpx.get(f"{airflow.url}/openapi.json", timeout=30).json()["components"]["schemas"][
+        "ClearTaskInstancesBody"
+    ]
+    return "keep_task_state" in body["properties"]
+
+
+def clear_tasks(airflow: LocalAirflow, dag_id: str, run_id: str, **choices: bool) -> None:
+    """Clear submit and download, as a person does who picks them."""
+    body = {"dry_run": False, "dag_run_id": run_id, "task_ids": ["submit", "download"], "only_failed": False, **choices}
+    wait_for_the_next_attempt(airflow, dag_id, run_id, f"/dags/{dag_id}/clearTaskInstances", body)
+
+
+def clear_run(airflow: LocalAirflow, dag_id: str, run_id: str) -> None:
+    """Clear a whole run."""
+    body = {"dry_run": False, "only_failed": False}
+    wait_for_the_next_attempt(airflow, dag_id, run_id, f"/dags/{dag_id}/dagRuns/{run_id}/clear", body)
+
+
+def wait_for_the_next_attempt(airflow: LocalAirflow, dag_id: str, run_id: str, path: str, body: dict[str, Any]) -> None:
+    """Send a clear, and wait until the run has ended again."""
+    attempt = airflow.task(dag_id, run_id, "download")["try_number"] + 1
+    airflow.api("POST", path, json=body)
+    wait_until(
+        "the cleared run",
+        lambda: (
+            airflow.run_state(dag_id, run_id) == "success"
+            and airflow.task(dag_id, run_id, "download")["try_number"] == attempt
+        ),
+        timeout=90,
+    )
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["its tasks", "the whole run"])
+def test_a_cleared_run_returns_the_same_video_and_orders_nothing(
+    deployment: Deployment, runs: Runs, *, whole: bool
+) -> None:
     airflow = deployment.airflow
     airflow.wait_for_run(FIRST, runs.first)
     before = airflow.xcom(FIRST, runs.first, "download")
     reads = deployment.simulator.get("/stats")["content_reads"]
-    airflow.api(
-        "POST",
-        f"/dags/{FIRST}/clearTaskInstances",
-        json={"dry_run": False, "dag_run_id": runs.first, "task_ids": ["submit", "download"], "only_failed": False},
-    )
-    wait_until(
-        "the cleared run",
-        lambda: (
-            airflow.run_state(FIRST, runs.first) == "success"
-            and airflow.task(FIRST, runs.first, "download")["try_number"] == 2
-        ),
-        timeout=60,
-    )
+    if whole:
+        clear_run(airflow, FIRST, runs.first)
+    else:
+        clear_tasks(airflow, FIRST, runs.first, **({"keep_task_state": True} if can_discard(airflow) else {}))
     after = airflow.xcom(FIRST, runs.first, "download")
     assert (after["job_id"], after["files"]) == (before["job_id"], before["files"])
     assert deployment.posts(prompt="A paper boat") == 1
     assert deployment.simulator.get("/stats")["content_reads"] == reads
+
+
+def test_a_clear_that_discards_the_tasks_state_orders_a_new_video(deployment: Deployment) -> None:
+    airflow = deployment.airflow
+    if not can_discard(airflow):
+        pytest.skip("before Airflow 3.4, no clear discards a task's state")
+    run_id = airflow.trigger(ANY, prompt="a forgotten boat")
+    assert airflow.wait_for_run(ANY, run_id) == "success"
+    before = airflow.xcom(ANY, run_id, "download")
+    clear_tasks(airflow, ANY, run_id)
+    after = airflow.xcom(ANY, run_id, "download")
+    assert [before["job_id"], after["job_id"]] == [job["id"] for job in deployment.jobs(prompt="a forgotten")]
+    assert deployment.posts(prompt="a forgotten") == 2
 
 
 def check_survives(deployment: Deployment, run_id: str, *, prompt: str, stop: str) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -75,9 +74,7 @@ class PeopledAirflow(LocalAirflow):
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in ROLES.items()),
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(passwords),
         }
-        # The caller's PYTHONPATH too: whoever tests a checkout that is not the installed one says so there.
-        path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
-        return {**super().env(), **people, **path, **self.environment}
+        return {**super().env(), **people, **self.environment}
 
     def token(self, name: str) -> str:
         """Log in, once, and return the session's token: the value of the cookie ``_token``, or a bearer token."""
