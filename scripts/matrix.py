@@ -55,7 +55,7 @@ SMOKE = (
     "airflow_side/test_trigger.py",
     "batch/test_batch_trigger.py",
     "batch/test_batch_whole.py",
-    "cli/test_cli_definition.py",
+    "cli",
     "ledger/test_stores.py",
     "testing/test_example_project.py",
 )

@@ -69,11 +69,13 @@ def test_stopping_twice_is_harmless(simulate: Callable[..., Simulator]) -> None:
 
 
 def test_answers_are_not_held_back(client: httpx.Client) -> None:
-    """Nagle's algorithm with delayed acknowledgements would cost 40 ms a request."""
-    started = time.monotonic()
+    """Nagle's algorithm with delayed acknowledgements would cost 40 ms at each request, busy machine or not."""
+    took = []
     for _ in range(50):
+        started = time.monotonic()
         client.get("/key")
-    assert time.monotonic() - started < 1.5
+        took.append(time.monotonic() - started)
+    assert min(took) < 0.03
 
 
 def test_nothing_is_lost_when_many_ask_at_once(sim: Simulator, order: Order) -> None:
